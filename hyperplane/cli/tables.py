@@ -1,0 +1,156 @@
+"""How runs are printed: tables for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from hyperplane.journal import one_line, write_line
+from hyperplane.runs.closing import duration_text, near
+from hyperplane.runs.prune import Pruned
+from hyperplane.runs.record import RunRecord
+from hyperplane.runs.survey import Details, duration_s
+
+SCHEMA = 1
+REPORTS_SHOWN = 20
+_RUN_COLUMNS = ("run", "job", "attempt", "outcome", "delivery", "started", "duration", "exit code")
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print data for programs, with the version of its shape."""
+    write_line(sys.stdout, json.dumps({"schema": SCHEMA, **content}, indent=2))
+
+
+def print_runs(records: Sequence[RunRecord]) -> None:
+    """Print one line for each run."""
+    _print_table([_RUN_COLUMNS, *(_run_cells(record) for record in records)])
+
+
+def _run_cells(record: RunRecord) -> tuple[str, ...]:
+    return (
+        record.run_id,
+        record.job_id,
+        str(record.attempt),
+        record.outcome,
+        record.delivery,
+        _time(record.started),
+        _duration(record),
+        "" if record.exit_code is None else str(record.exit_code),
+    )
+
+
+def details_dict(found: Details) -> dict[str, Any]:
+    """Return everything about a run as plain data."""
+    return {
+        "run": found.record.as_dict(),
+        "folder": str(found.run.path),
+        "outputs": [
+            {
+                "name": output.name,
+                "size_bytes": output.size_bytes,
+                "sha256": output.sha256,
+                "path": str(found.run.outputs / output.name),
+            }
+            for output in found.outputs.values()
+        ],
+        "reports": list(found.reports),
+        "metrics": dict(found.metrics),
+        "progress": found.progress,
+    }
+
+
+def print_details(found: Details) -> None:
+    """Print everything about a run."""
+    _print_table(_facts(found.record))
+    if found.record.problems:
+        _print_section("problems", [(problem,) for problem in found.record.problems])
+    _print_section(f"outputs in {near(found.run.outputs)}", _output_rows(found))
+    _print_section("reports", _report_rows(found.reports))
+    _print_section("metrics", _metric_rows(found.metrics))
+
+
+def print_pruned(removed: Sequence[Pruned], *, dry_run: bool) -> None:
+    """Print what was removed, or would be."""
+    _print_table([(run.run_id, run.job_id, _size(run.size_bytes)) for run in removed])
+    count = f"{len(removed)} run{'' if len(removed) == 1 else 's'}"
+    room = _size(sum(run.size_bytes for run in removed))
+    write_line(sys.stdout, f"{count} {'would be removed' if dry_run else 'removed'}, {room}")
+
+
+def _facts(record: RunRecord) -> list[tuple[str, ...]]:
+    git = record.git
+    facts = {
+        "run": record.run_id,
+        "job": record.job_id,
+        "name": record.name,
+        "attempt": f"{record.attempt}" + (f" (retry of {record.retry_of})" if record.retry_of else ""),
+        "outcome": record.outcome + ("" if record.exit_code is None else f", exit code {record.exit_code}"),
+        "delivery": record.delivery,
+        "started": _time(record.started),
+        "duration": _duration(record),
+        "command": " ".join(record.command),
+        "job file": record.job_file or "",
+        "folder": record.folder or "",
+        "parameters": ", ".join(f"{name}={value}" for name, value in record.parameters.items()),
+        "user": record.identity.user or "",
+        "host": f"{record.host} ({record.identity.platform})" if record.host else "",
+        "commit": "" if git is None else git.commit + (", with changes" if git.is_dirty else ""),
+        "versions": f"Python {record.versions.python}, hyperplane {record.versions.hyperplane}",
+    }
+    return [(name, value) for name, value in facts.items() if value]
+
+
+def _output_rows(found: Details) -> list[tuple[str, ...]]:
+    return [(output.name, _size(output.size_bytes)) for output in found.outputs.values()]
+
+
+def _report_rows(reports: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [
+        (_shown_fields(report["message"], report.get("fields")),) for report in reports[-REPORTS_SHOWN:]
+    ]
+    left_out = len(reports) - len(rows)
+    return [(f"... {left_out} before these",), *rows] if left_out else rows
+
+
+def _shown_fields(message: str, fields: object) -> str:
+    named = fields if isinstance(fields, Mapping) else {}
+    return message + "".join(f" {name}={value}" for name, value in named.items())
+
+
+def _metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    return [
+        (name, str(last["value"]), "" if last["step"] is None else f"step {last['step']}")
+        for name, last in metrics.items()
+    ]
+
+
+def _print_section(title: str, rows: list[tuple[str, ...]]) -> None:
+    write_line(sys.stdout, f"\n{one_line(title)}" + ("" if rows else ": none"))
+    _print_table([("  " + row[0], *row[1:]) for row in rows])
+
+
+def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
+    table = [tuple(map(one_line, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        write_line(sys.stdout, "  ".join(cells).rstrip())
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _duration(record: RunRecord) -> str:
+    seconds = duration_s(record)
+    return "" if seconds is None else duration_text(seconds)
+
+
+def _size(size_bytes: int) -> str:
+    size, unit = float(size_bytes), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size_bytes} B" if unit == "B" else f"{size:.1f} {unit}"

@@ -1,0 +1,214 @@
+"""Every error of the package, the tree on top, and the exit codes they end a process with.
+
+    HyperplaneError
+    ├── NoContextError (RuntimeError)          no context is open
+    ├── ContextClosedError (RuntimeError)      a facet was used after the context closed
+    ├── SettingsError (ValueError)             a HYPERPLANE_ variable or a `.env` file is wrong
+    ├── SecretError
+    │   ├── SecretNotFoundError (KeyError)     no source has a secret of that name
+    │   ├── SecretNameError (ValueError)       not a name a secret can have
+    │   └── SecretValueError (ValueError)      the value is not what was asked for, or cannot be read
+    ├── ParamsError (ValueError)               parameters that do not fit what was declared
+    │   └── ParamNotFoundError (KeyError)      no source has a parameter of that name
+    ├── InputError (OSError)                   an input that is not there or cannot be read
+    │   └── InputNotFoundError (KeyError)      no source names an input like that
+    ├── OutputError (OSError)                  the outputs folder or a file in it cannot be used
+    │   └── OutputNameError (ValueError)       a name that would leave the folder, or is ours
+    ├── JobFileError (ValueError)              a job file that cannot be run
+    ├── RunNotFoundError (LookupError)         no run, or more than one, goes by that name
+    ├── RunnerError (OSError)                  a run could not be prepared, started or stored
+    └── UsageError (ValueError)                a command line or a call that makes no sense
+    JobStopped (SystemExit)                    the job was asked to stop, and ends with 143
+
+`JobStopped` is no `HyperplaneError` on purpose: `except Exception` in a job must not swallow it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Mask = Callable[[Any], Any]
+"""Returns a copy of a record without the secrets in its texts, as `Masker.mask_record` does."""
+
+EXIT_USAGE = 64
+EXIT_BAD_JOB_FILE = 65
+EXIT_NOT_DELIVERED = 75
+EXIT_MISSING_SETTING = 78
+EXIT_TIMEOUT = 124
+EXIT_STOPPED = 143
+
+
+class HyperplaneError(Exception):
+    """Base of every error of ours: `message` says what failed, `hint` what to do next.
+
+    Keyword arguments become attributes (`error.name`), and survive pickling.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "", **data: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.__dict__.update(data)
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message,), self.__dict__
+
+
+class NoContextError(HyperplaneError, RuntimeError):
+    """No `JobContext` is open in this task or process."""
+
+
+class ContextClosedError(HyperplaneError, RuntimeError):
+    """A facet was used after its context had closed."""
+
+
+class SettingsError(HyperplaneError, ValueError):
+    """A `HYPERPLANE_` setting or a `.env` file is wrong. `names`: the settings at fault."""
+
+    names: tuple[str, ...] = ()
+    exit_code = EXIT_MISSING_SETTING
+
+
+class SecretError(HyperplaneError):
+    """Base of what can be wrong with a secret. Never carries a value."""
+
+    exit_code = EXIT_MISSING_SETTING
+
+
+class SecretNotFoundError(SecretError, KeyError):
+    """No source has the secret. `names`: the missing ones; `looked_in`: where it was looked for."""
+
+    names: tuple[str, ...] = ()
+    looked_in: tuple[str, ...] = ()
+
+
+class SecretNameError(SecretError, ValueError):
+    """Not a name that a secret can have. `name`: what was given."""
+
+    name: object = None
+
+
+class SecretValueError(SecretError, ValueError):
+    """The value cannot be read, or is not what was asked for (JSON, text). `name`: the secret."""
+
+    name: str = ""
+
+
+class ParamsError(HyperplaneError, ValueError):
+    """Parameters that do not fit what was declared. `names`: the parameters at fault."""
+
+    names: tuple[str, ...] = ()
+    exit_code = EXIT_USAGE
+
+
+class ParamNotFoundError(ParamsError, KeyError):
+    """No source has the parameter. `name`: what was asked for."""
+
+    name: str = ""
+
+
+class InputError(HyperplaneError, OSError):
+    """An input is not there or cannot be read. `name`: the input."""
+
+    name: str = ""
+    exit_code = EXIT_MISSING_SETTING
+
+
+class InputNotFoundError(InputError, KeyError):
+    """No source names such an input. `name`: what was asked for."""
+
+
+class OutputError(HyperplaneError, OSError):
+    """The outputs folder, or a file in it, cannot be used. `name`: the output, where there is one."""
+
+    name: str = ""
+
+
+class OutputNameError(OutputError, ValueError):
+    """The name leaves the outputs folder, or is one of ours. `name`: what was given."""
+
+
+class JobFileError(HyperplaneError, ValueError):
+    """A job file that cannot be run. `path`: the file; `line`: from 1, where it is known."""
+
+    path: "Path | None" = None
+    line: int | None = None
+    exit_code = EXIT_BAD_JOB_FILE
+
+
+class RunNotFoundError(HyperplaneError, LookupError):
+    """No run, or more than one, goes by that name. `name`: what was given."""
+
+    name: str = ""
+    exit_code = EXIT_USAGE
+
+
+class RunnerError(HyperplaneError, OSError):
+    """A run could not be prepared, started or stored."""
+
+
+class UsageError(HyperplaneError, ValueError):
+    """A command line or a call that makes no sense."""
+
+    exit_code = EXIT_USAGE
+
+
+class JobStopped(SystemExit):
+    """The job was asked to stop (a signal or its deadline) and ends with exit code 143.
+
+    A `SystemExit`, so that it passes through `except Exception`.
+    """
+
+    def __init__(self, reason: str = "asked to stop") -> None:
+        super().__init__(EXIT_STOPPED)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason,), self.__dict__
+
+
+def unmasked(record: Any) -> Any:
+    """Return a record as it is: the `Mask` of whoever knows no secrets."""
+    return record
+
+
+@contextmanager
+def masked_errors(mask: Mask) -> Iterator[None]:
+    """Have errors of ours leave the block without the secrets in what they were told."""
+    try:
+        yield
+    except HyperplaneError as error:
+        error.args = mask(error.args)
+        # value by value, for the name of an attribute may read like a secret
+        vars(error).update({name: mask(value) for name, value in vars(error).items()})
+        raise
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name closest to a mistyped one in any case, or None when nothing is close."""
+    import difflib
+
+    names = {candidate.casefold(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.casefold(), names, n=1, cutoff=0.75)
+    return names[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean 'x'?" for the closest known name, or an empty string."""
+    close = nearest(name, known)
+    return f"Did you mean {close!r}?" if close is not None else ""
+
+
+class HyperplaneWarning(UserWarning):
+    """Something that works, but probably not as it was meant."""

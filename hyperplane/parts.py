@@ -1,0 +1,330 @@
+"""How the parts of a context are made: each on first use, once, and closed in the reverse order."""
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from hyperplane import secretsources, settings
+from hyperplane.environment import Environment, StrPath
+from hyperplane.errors import HyperplaneWarning, OutputError, SettingsError
+from hyperplane.job import Job, identify
+from hyperplane.locks import ForkSafeLock
+from hyperplane.masking import Masker, process_masker
+from hyperplane.rundir import Home, RunDir, is_locked, runs_in
+from hyperplane.stopping import Stopping, reserve_of, working_time_under_runner
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from hyperplane.facets.events import Events
+    from hyperplane.facets.inputs import Inputs
+    from hyperplane.facets.outputs import Outputs
+    from hyperplane.facets.params import TypedParams
+    from hyperplane.facets.secrets import Secrets
+    from hyperplane.journal import Journal
+
+T = TypeVar("T")
+
+
+class Given(NamedTuple):
+    """What a context was made with; None where a part is to be built."""
+
+    params: Any = None
+    argv: Sequence[str] | None = None
+    environ: Mapping[str, str] | None = None
+    env_file: StrPath | EllipsisType | None = ...
+    job: Job | None = None
+    secrets: "Mapping[str, str | bytes] | Secrets | None" = None
+    inputs: "Mapping[str, StrPath] | Inputs | None" = None
+    outputs: "StrPath | Outputs | None" = None
+    log: "FilteringBoundLogger | None" = None
+
+    def __repr__(self) -> str:
+        given = (name for name in self._fields if getattr(self, name) not in (None, ...))
+        return f"<Given: {', '.join(given)}>"
+
+    def injected(self) -> list[str]:
+        """Return the names of what another process could not be given."""
+        parts = ("environ", "job", "secrets", "inputs", "outputs", "log")
+        return [name for name in parts if getattr(self, name) is not None]
+
+
+class part(Generic[T]):  # noqa: N801 - it reads as a decorator, like property
+    """A property that is computed on first use, once, under the lock of its owner."""
+
+    def __init__(self, build: "Callable[[Any], T]") -> None:
+        self._build = build
+        self._name = build.__name__
+        self.__doc__ = build.__doc__
+
+    def __get__(self, owner: "Parts", kind: type | None = None) -> T:
+        if self._name not in owner.built:
+            with owner.lock:
+                if self._name not in owner.built:
+                    owner.built[self._name] = self._build(owner)
+        value: T = owner.built[self._name]
+        return value
+
+
+class Parts:
+    """The parts of one context, over one snapshot of the environment."""
+
+    owns_run = False
+
+    def __init__(self, given: Given, *, subscript: Callable[[], Any] = lambda: None) -> None:
+        self.given = given
+        self.subscript = subscript
+        self.lock = ForkSafeLock()
+        self.built: dict[str, Any] = {}
+        self._clean_ups: list[Callable[[], object]] = []
+        self._is_success = False
+        self.environment = Environment.capture(given.environ, env_file=given.env_file)
+        self.settings = settings.load(self.environment)
+        if self.settings.output_url is not None:
+            raise SettingsError(
+                "HYPERPLANE_OUTPUT_URL is set, and this version delivers nothing yet",
+                hint="Unset it, or set it to `none` and keep the outputs where they are.",
+                names=("HYPERPLANE_OUTPUT_URL",),
+            )
+
+    @part
+    def run(self) -> RunDir | None:
+        """The run that this process belongs to, where a living runner holds it."""
+        if self.settings.run_dir is None:
+            return None
+        run = RunDir(self.environment.folder / self.settings.run_dir)
+        with contextlib.suppress(OSError):
+            if is_locked(run.lock):
+                return run
+        warnings.warn(
+            f"HYPERPLANE_RUN_DIR is ignored: no runner is alive that holds {run.path}",
+            HyperplaneWarning,
+            stacklevel=2,
+        )
+        return None
+
+    @part
+    def job(self) -> Job:
+        """Who this job is."""
+        return self.given.job or identify(self.settings, self.environment.platform, self.run)
+
+    @part
+    def masker(self) -> Masker:
+        """The masker of this process, which knows every secret that this context can list."""
+        masker = process_masker()
+        known = len(masker.warnings)
+        secretsources.register_all(masker, self.environment, self.secret_sources)
+        for message in masker.warnings[known:]:
+            warnings.warn(message, HyperplaneWarning, stacklevel=2)
+        return masker
+
+    def mask(self, record: Any) -> Any:
+        """Return a record without secrets; which there are is found out only when somebody asks."""
+        return self.masker.mask_record(record)
+
+    @part
+    def secret_sources(self) -> tuple[secretsources.SecretSource, ...]:
+        """Where secrets are looked for, in this order."""
+        sources = secretsources.standard_sources(self.environment, self.settings)
+        if not isinstance(self.given.secrets, Mapping):
+            return sources
+        from hyperplane.secretsources.mapping import MappedSecrets
+
+        return (MappedSecrets(self.given.secrets), *sources)
+
+    @part
+    def secrets(self) -> "Secrets":
+        """Secrets by name."""
+        from hyperplane.facets.secrets import Secrets
+
+        if isinstance(self.given.secrets, Secrets):
+            return self.given.secrets
+        secrets = Secrets(self.secret_sources, masker=self.masker, environment=self.environment)
+        self.closes(secrets.close)
+        return secrets
+
+    @part
+    def params(self) -> "TypedParams[Any]":
+        """The parameters, and where each came from."""
+        from hyperplane.facets import params
+
+        declared = self.declared_params
+        return params.resolve(
+            declared,
+            self.environment,
+            argv=self.given.argv,
+            declared=self._names_in_run(declared),
+            mask=self.mask,
+        )
+
+    @property
+    def declared_params(self) -> Any:
+        """What the parameters were declared as: the argument, else the class of `JobContext[Class]()`."""
+        return self.subscript() if self.given.params is None else self.given.params
+
+    def _names_in_run(self, declared: object) -> tuple[str, ...]:
+        if self.run is None or not (declared is None or isinstance(declared, Mapping)):
+            return ()
+        from hyperplane.runs import record
+
+        return tuple(record.read(self.run).parameters)
+
+    @part
+    def inputs(self) -> "Inputs":
+        """Inputs by name."""
+        from hyperplane.facets.inputs import Inputs
+
+        given = self.given.inputs
+        return given if isinstance(given, Inputs) else Inputs(given or {}, self.environment, mask=self.mask)
+
+    @part
+    def journal(self) -> "Journal | None":
+        """The event log of the run, where there is one."""
+        if self.run is None:
+            return None
+        from hyperplane.journal import Journal
+
+        journal = Journal(self.run.events, self.masker)
+        self.closes(journal.close)
+        return journal
+
+    @part
+    def events(self) -> "Events":
+        """Reports, metrics and progress."""
+        from hyperplane.facets.events import Events
+
+        events = Events(self.journal, masker=self.masker, rank=self.job.rank)
+        self.closes(events.close)
+        return events
+
+    @part
+    def outputs(self) -> "Outputs":
+        """The outputs folder."""
+        from hyperplane.facets.outputs import Outputs
+
+        if isinstance(self.given.outputs, Outputs):
+            return self.given.outputs
+        outputs = Outputs(
+            self._outputs_folder(),
+            masker=self.masker,
+            journal=self.journal,
+            rank=self.job.rank,
+            earlier=self._earlier_runs(),
+            keep_out=[self._home.path],
+        )
+        self.closes(lambda: outputs.close(is_success=self._is_success))
+        return outputs
+
+    def _outputs_folder(self) -> Path:
+        self._refuse_a_disk_that_is_lost()
+        folder = self.given.outputs or self.settings.output_dir
+        if folder is not None:
+            return self.environment.folder / Path(os.fspath(folder))  # type: ignore[arg-type]  # no facet here
+        return self.environment.folder if self.run is None else self.run.outputs
+
+    def _refuse_a_disk_that_is_lost(self) -> None:
+        platform = self.environment.platform
+        where = self.settings.home if self.run is not None else self.given.outputs or self.settings.output_dir
+        if platform.disk_is_lost and where is None and not self.settings.delivers_nowhere_on_purpose:
+            raise OutputError(
+                f"the disk of a {platform.name} job is gone when the job ends, and its outputs with it",
+                hint="Set HYPERPLANE_OUTPUT_DIR to a folder that stays, or HYPERPLANE_OUTPUT_URL to `none`.",
+            )
+
+    def _earlier_runs(self) -> list[RunDir]:
+        if self.run is not None:
+            return self.run.earlier_runs()
+        if self.settings.job_id is None:
+            return []
+        return runs_in(self._home.job_folder(self.settings.job_id))
+
+    @property
+    def _home(self) -> Home:
+        if self.run is not None:
+            return self.run.home
+        return Home.of(self.environment.folder / (self.settings.home or ""))
+
+    @part
+    def log(self) -> "FilteringBoundLogger":
+        """The logger."""
+        from hyperplane.facets import log
+
+        return log.make_logger(**self.log_options()) if self.given.log is None else self.given.log
+
+    def log_options(self) -> dict[str, Any]:
+        """Return what the logger and the standard-library handler are made with."""
+        job = self.job
+        return {
+            "job_fields": {"job": job.id, "run": job.run_id, "rank": job.rank},
+            "masker": self.masker,
+            "journal": self.journal,
+            "log_format": self.settings.log_format,
+            "level": self.settings.log_level,
+            "is_local": not self.environment.platform.names,
+            "has_colors": False if self.environment.get("NO_COLOR") else None,
+        }
+
+    @part
+    def stopping(self) -> Stopping:
+        """Whether the job was asked to stop."""
+        grace_s = self.settings.grace_s
+        working_s = grace_s - reserve_of(grace_s) if self.run is None else working_time_under_runner(grace_s)
+        return Stopping(
+            grace_s=grace_s,
+            working_s=working_s,
+            signals=self.settings.stop_signals,
+            deadline=self.job.deadline,
+            on_request=self._note_stop,
+        )
+
+    def _note_stop(self, reason: str) -> None:
+        if self.journal is not None:
+            self.journal.note("stop", reason=reason)
+
+    def seal_everything(self) -> None:
+        """Seal what the job left in the outputs folder, where the run is ours; a runner seals its own."""
+        if self.owns_run:
+            self.outputs.seal_all()
+
+    def closes(self, close: Callable[[], object]) -> None:
+        """Have `close` called when the context closes, before what was registered earlier."""
+        self._clean_ups.append(close)
+
+    def begin(self) -> None:
+        """Know every secret, have wrong parameters be an error now, and warn of options that nobody reads."""
+        self.masker  # noqa: B018 - what is known from here on is in no traceback either
+        if self.declared_params is None:
+            return
+        from hyperplane.facets import params
+
+        self.params  # noqa: B018 - it raises what is wrong
+        if self.given.argv is None and (unread := params.unread_options(self.declared_params, sys.argv[1:])):
+            warnings.warn(
+                f"nobody reads {', '.join(unread)} of the command line: give JobContext argv=sys.argv[1:]",
+                HyperplaneWarning,
+                stacklevel=3,
+            )
+
+    def adopt(self, job: Job) -> None:
+        """Be the same job and run as the context that was pickled; rank and platform are detected anew."""
+        here = self.job
+        self.built["job"] = replace(here, id=job.id, run_id=job.run_id, name=job.name)
+
+    def close(self, *, is_success: bool) -> list[Exception]:
+        """Close what was built, all of it, and return what failed."""
+        failures: list[Exception] = []
+        self._is_success = is_success
+        if is_success:
+            self._clean_ups.append(self.seal_everything)
+        while self._clean_ups:
+            try:
+                self._clean_ups.pop()()
+            except Exception as error:  # noqa: BLE001 - the others must still be closed; the context reports it
+                failures.append(error)
+        return failures

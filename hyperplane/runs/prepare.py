@@ -1,0 +1,190 @@
+"""What a job is given: its command in full, its variables, its secrets."""
+
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hyperplane import secretsources
+from hyperplane.environment import Environment
+from hyperplane.errors import (
+    HyperplaneWarning,
+    SecretNameError,
+    SecretNotFoundError,
+    SecretValueError,
+    did_you_mean,
+)
+from hyperplane.masking import Masker, is_secret_name
+from hyperplane.rundir import RunDir
+from hyperplane.runs.plan import STRING_LIMIT_BYTES, Plan
+from hyperplane.runs.process import cannot_execute, not_found
+from hyperplane.secretsources import SecretSource
+from hyperplane.settings import INPUT_PREFIX, SECRET_PREFIX, JobSettings, known_variables
+
+if TYPE_CHECKING:
+    from hyperplane.runs.jobfile import SecretRequest
+
+PYTHON_SUFFIX = ".py"
+
+
+class FoundSecrets(NamedTuple):
+    """The secrets of a run: by name for its folder, by variable for its environment."""
+
+    by_name: Mapping[str, bytes]
+    by_variable: Mapping[str, bytes]
+
+    def __repr__(self) -> str:
+        return f"<FoundSecrets: {len(self.by_name)} names>"
+
+
+def find_secrets(
+    requests: "Sequence[SecretRequest]", sources: Sequence[SecretSource], masker: Masker
+) -> FoundSecrets:
+    """Return every secret that can be listed and all that the job file asks for, known to the masker.
+
+    Raises `SecretNotFoundError` with every missing name, `SecretValueError` for a value that no variable
+    can hold.
+    """
+    # what can be listed goes to the job whether it asks or not; what cannot is looked up by name
+    found = {
+        name: secret.value for name, secret in secretsources.find_all(sources).items() if _is_usable(name)
+    }
+    asked = {request.name: _find(request.name, sources) for request in requests}
+    if missing := [name for name, value in asked.items() if value is None]:
+        raise _not_found(missing, sources)
+    by_name = found | {
+        secretsources.checked_name(name): value for name, value in asked.items() if value is not None
+    }
+    masker.add_all(by_name)
+    pairs = ((request, asked[request.name]) for request in requests)
+    by_variable = {
+        request.env: _for_variable(request, value)
+        for request, value in pairs
+        if request.env and value is not None
+    }
+    return FoundSecrets(by_name, by_variable)
+
+
+def _is_usable(name: str) -> bool:
+    try:
+        secretsources.checked_name(name)
+    except SecretNameError as error:
+        warnings.warn(f"a secret is left out: {error.message}", HyperplaneWarning, stacklevel=2)
+        return False
+    return True
+
+
+def _find(name: str, sources: Sequence[SecretSource]) -> bytes | None:
+    checked = secretsources.checked_name(name)
+    found = next((hit for source in sources if (hit := source.find(checked)) is not None), None)
+    return None if found is None else found.value
+
+
+def _not_found(names: list[str], sources: Sequence[SecretSource]) -> SecretNotFoundError:
+    looked_in = tuple(source.describe(name) for name in names for source in sources)
+    known = {name for source in sources for name in source.names()}
+    what = (
+        f"the secret {names[0]!r} is" if len(names) == 1 else f"the secrets {', '.join(map(repr, names))} are"
+    )
+    return SecretNotFoundError(
+        f"{what} asked for under `secrets:` and not found; looked in: {', '.join(looked_in)}",
+        hint=did_you_mean(names[0], known)
+        or f"Set {SECRET_PREFIX}{names[0]}, in the environment or in .env.",
+        names=tuple(names),
+        looked_in=looked_in,
+    )
+
+
+def _for_variable(request: "SecretRequest", value: bytes) -> bytes:
+    if b"\0" in value or len(value) + len(str(request.env)) + 2 > STRING_LIMIT_BYTES:
+        raise SecretValueError(
+            f"the secret {request.name!r} holds a NUL byte or is too long for {request.env}",
+            hint="Leave `env:` out, and read it with ctx.secrets.bytes(name) or .path(name).",
+            name=request.name,
+        )
+    return value
+
+
+def register_parameters(parameters: Mapping[str, str], masker: Masker) -> None:
+    """Make known to the masker the parameters whose names say that they are secrets."""
+    masker.add_all((name, os.fsencode(value)) for name, value in parameters.items() if is_secret_name(name))
+
+
+def variables_for(
+    plan: Plan,
+    run: RunDir,
+    *,
+    environment: Environment,
+    settings: JobSettings,
+    secrets: FoundSecrets,
+    folder: Path,
+) -> dict[str, str]:
+    """Return the job's variables: what we inherited, under what it was given, under what we say of the run.
+
+    Secrets are not among them, but for those that the job file wants in a variable; the others lie in
+    `folder`.
+    """
+    # HYPERPLANE_SECRET_ENV begins like a secret and is a setting
+    settings_names = known_variables()
+    inherited = {
+        name: value
+        for name, value in environment.process_variables().items()
+        if not name.startswith(SECRET_PREFIX) or name in settings_names
+    }
+    asked = {name: os.fsdecode(value) for name, value in secrets.by_variable.items()}
+    inputs = {INPUT_PREFIX + name: place for name, place in plan.inputs.items()}
+    nowhere = {"HYPERPLANE_OUTPUT_URL": "none"} if plan.output_url is not None else {}
+    ours = {
+        "HYPERPLANE_JOB_ID": plan.job_id,
+        "HYPERPLANE_JOB_NAME": plan.name,
+        "HYPERPLANE_ATTEMPT": str(plan.attempt),
+        "HYPERPLANE_RUN_DIR": str(run.path),
+        "HYPERPLANE_OUTPUT_DIR": str(run.outputs),
+        "HYPERPLANE_USER_OUTPUTS_DIR_ABS": str(run.outputs),
+        "HYPERPLANE_SECRETS_DIR": str(folder),
+    }
+    # an empty user would be another user than none
+    user = {"HYPERPLANE_USER_ID": settings.user_id} if settings.user_id is not None else {}
+    unbuffered = {"PYTHONUNBUFFERED": "1"}
+    return {**inherited, **unbuffered, **plan.parameters, **asked, **inputs, **nowhere, **user, **ours}
+
+
+def command_for(words: Sequence[str], *, folder: Path, path: str) -> tuple[str, ...]:
+    """Return the words to execute: a Python script as the first one runs with this interpreter.
+
+    `path`: the PATH that a name without a slash is looked up on.
+
+    Raises `RunnerError` with exit code 127 when there is no such command, 126 when it cannot be executed.
+    """
+    first = words[0]
+    if first.endswith(PYTHON_SUFFIX) and (folder / first).is_file():
+        return (sys.executable, *words)
+    if os.sep not in first:
+        if shutil.which(first, path=path) is None:
+            raise not_found(first, folder if first.endswith(PYTHON_SUFFIX) else None)
+    elif not (folder / first).exists():
+        raise not_found(first)
+    # a folder is "executable" too: it can be entered
+    elif (folder / first).is_dir() or not os.access(folder / first, os.X_OK):
+        raise cannot_execute(first, "it is no executable file")
+    return tuple(words)
+
+
+def standard_input(is_interactive: bool) -> tuple[int, int | None]:
+    """Return the descriptor for the job's stdin, and the terminal to hand over where there is one.
+
+    A pipe or file is inherited; a terminal only when the run is interactive, and in the foreground.
+    """
+    import stat
+    import subprocess
+
+    mode = os.fstat(0).st_mode
+    if is_interactive:
+        # a runner in the background of its shell has no terminal to give
+        is_ours = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+        return 0, 0 if is_ours else None
+    is_inherited = stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+    return 0 if is_inherited else subprocess.DEVNULL, None

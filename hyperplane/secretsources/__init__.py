@@ -1,0 +1,164 @@
+"""Where secrets come from: one small protocol, a file per source, and the order in which they are asked."""
+
+import contextlib
+import os
+import unicodedata
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from hyperplane.environment import Environment, Origin
+from hyperplane.errors import HyperplaneWarning, SecretNameError, SecretValueError
+from hyperplane.masking import Masker, is_secret_name
+from hyperplane.settings import (
+    SECRET_ENV_VARIABLE,
+    SECRET_PREFIX,
+    SECRETS_DIR_VARIABLE,
+    JobSettings,
+    known_variables,
+    listed,
+)
+
+NAME_LIMIT_BYTES = 255
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSecret:
+    """A secret as a source stores it; `path` is the mounted file it was read from, where there is one."""
+
+    value: bytes = field(repr=False)
+    origin: Origin
+    path: Path | None = None
+
+
+class SecretSource(Protocol):
+    """A place that has secrets by name."""
+
+    def find(self, name: str) -> FoundSecret | None:
+        """Return the secret of exactly this name (NFC), or None where this source has none."""
+        ...
+
+    def names(self) -> Iterable[str]:
+        """Return the names of all secrets here; empty where the source cannot list them."""
+        ...
+
+    def describe(self, name: str) -> str:
+        """Say where this secret would be, in words for an error: a variable, an absolute path."""
+        ...
+
+
+def standard_sources(environment: Environment, settings: JobSettings) -> tuple[SecretSource, ...]:
+    """Return the sources in the order they are asked: environment, mounted files, `.env`."""
+    from hyperplane.secretsources.variables import Variables
+
+    process, *env_files = (Variables(layer, settings.secret_env) for layer in environment.layers)
+    if not settings.secrets_dir:
+        return (process, *env_files)
+    from hyperplane.secretsources.mounted import MountedFiles
+
+    return (process, MountedFiles(environment.folder / settings.secrets_dir), *env_files)
+
+
+def find_all(sources: Sequence[SecretSource]) -> dict[str, FoundSecret]:
+    """Return every secret that the sources can list, by name, from the first source that has it.
+
+    A mounted file that cannot be read is passed over here; reading it by name says why.
+    """
+    found: dict[str, FoundSecret] = {}
+    for source in sources:
+        for name in source.names():
+            with contextlib.suppress(SecretValueError):
+                secret = None if name in found else source.find(name)
+                if secret is not None:
+                    found[name] = secret
+    return found
+
+
+def register_all(masker: Masker, environment: Environment, sources: Sequence[SecretSource]) -> None:
+    """Make known to the masker every secret that can be listed, from whichever source, read or shadowed.
+
+    With them go plain variables whose names say that they are secrets (`GITHUB_TOKEN`), but for settings
+    of ours and for places (`HYPERPLANE_SECRETS_DIR`, `AWS_WEB_IDENTITY_TOKEN_FILE`). Some only sound like
+    secrets (`TOKENIZERS_PARALLELISM=false`), so there is no warning of those too short to be masked.
+
+    Warns with `HyperplaneWarning` where `HYPERPLANE_SECRETS_DIR` names no folder.
+    """
+    _warn_of_missing_folder(environment)
+    masker.add_all([(name, found.value) for source in sources for name, found in find_all([source]).items()])
+    declared = listed(environment.get(SECRET_ENV_VARIABLE) or "")
+    variables = [pair for layer in environment.layers for pair in layer.variables.items()]
+    masker.add_all(pair for pair in variables if pair[0] in declared)
+    masker.add_all((pair for pair in variables if _sounds_secret(*pair)), quietly=True)
+
+
+def _warn_of_missing_folder(environment: Environment) -> None:
+    named = environment.get(SECRETS_DIR_VARIABLE)
+    if not named:
+        return
+    folder = environment.folder / named
+    if not os.path.isdir(folder):  # noqa: PTH112 - unlike Path's, it is an answer for any folder
+        warnings.warn(
+            f"{SECRETS_DIR_VARIABLE} names a folder that is not there: {folder}",
+            HyperplaneWarning,
+            stacklevel=4,
+        )
+
+
+def _sounds_secret(name: str, value: str) -> bool:
+    is_ours = name in known_variables() or name.startswith(SECRET_PREFIX)
+    is_place = name.endswith(("_DIR", "_FILE", "_PATH")) and value.startswith("/")
+    return is_secret_name(name) and not is_ours and not is_place
+
+
+def stored_bytes(name: str, value: object) -> bytes:
+    """Return the bytes of a secret that was given as text or bytes.
+
+    Raises `SecretValueError` for anything else, and for text that no bytes stand for.
+    """
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, str):
+        with contextlib.suppress(UnicodeEncodeError):
+            return value.encode(errors="surrogateescape")
+    raise SecretValueError(
+        f"the secret {name!r} is neither text nor bytes: it was given as {type(value).__name__}",
+        hint="Give a str without lone surrogates, or bytes.",
+        name=name,
+    )
+
+
+def checked_name(name: object) -> str:
+    """Return the name in NFC, the form in which sources are asked.
+
+    Raises `SecretNameError` for what no source could hold: an empty name, one with a slash, a
+    control character or a dot in front, one of more than 255 bytes.
+    """
+    problem = _name_problem(name)
+    if problem:
+        raise SecretNameError(
+            f"{name!r} is no name for a secret: {problem}",
+            hint="Use letters, digits, `_`, `-` and `.`, as in HYPERPLANE_SECRET_<name>.",
+            name=name,
+        )
+    return unicodedata.normalize("NFC", str(name))
+
+
+def is_name(name: str) -> bool:
+    """Say whether a secret can be asked for by this name."""
+    return not _name_problem(name)
+
+
+def _name_problem(name: object) -> str:
+    if not isinstance(name, str):
+        return "it is not a str"
+    if not name:
+        return "it is empty"
+    if name.startswith(".") or "/" in name or "\\" in name:
+        return "it would be a path"
+    if not name.isprintable() or "=" in name:
+        return "it has a character that no variable or file name should have"
+    if len(unicodedata.normalize("NFC", name).encode()) > NAME_LIMIT_BYTES:
+        return f"it is longer than {NAME_LIMIT_BYTES} bytes"
+    return ""

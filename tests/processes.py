@@ -1,0 +1,53 @@
+"""What tests do to processes: being an ordinary user for a moment, a fork, a look at what is open."""
+
+import os
+import shutil
+import signal
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+NOBODY = 65534
+
+
+@contextmanager
+def unprivileged():
+    """Run the block as a user who may not read everything; a test that is no root's needs no change."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@contextmanager
+def public_folder():
+    """Give a folder that every user can reach, which pytest's own are not."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        for path in folder.rglob("*"):
+            path.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+def open_descriptors():
+    """Return how many files this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def exit_code_of_fork(action):
+    """Return the exit code of a forked child that runs an action, and ends with 0 if it returns true."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        signal.alarm(20)  # a lock that is still held would wait for ever
+        try:
+            code = 0 if action() else 1
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
