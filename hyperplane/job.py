@@ -57,8 +57,12 @@ def identify(settings: JobSettings, platform: Platform, run: RunDir | None = Non
 
 
 def _facts(platform: Platform, *fields: str) -> dict[str, Any]:
-    known = ((field, platform.get(field)) for field in fields)
-    return {field: fact.value for field, fact in known if fact is not None}
+    found = ((field, platform.get(field)) for field in fields)
+    known: dict[str, Any] = {field: fact.value for field, fact in found if fact is not None}
+    for place, total in (("rank", "world_size"), ("index", "count")):
+        if place in known:  # Kubernetes and Nomad tell a task its place, and not of how many
+            known[total] = max(known.get(total, 1), known[place] + 1)
+    return known
 
 
 def script_name() -> str:

@@ -90,6 +90,14 @@ def test_the_platform_fills_what_is_unset():
     assert expected == job
 
 
+def test_a_place_without_a_total_is_the_last_known():
+    """Where a platform says which task this is and not of how many, there are at least that many."""
+    environment = Environment({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "3"})
+    job = identify(load(environment), environment.platform)
+
+    assert (3, 4) == (job.index, job.count)
+
+
 def test_a_name_alone_makes_an_id():
     """A job with a name and no id is called after its name."""
     assert identified({"HYPERPLANE_JOB_NAME": "nightly"}).id.startswith("nightly-")
