@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hyperplane.current import current_context
     from hyperplane.errors import (
         ContextClosedError,
+        CredentialsError,
         HyperplaneError,
         HyperplaneWarning,
         InputError,
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
         JobFileError,
         JobStopped,
         NoContextError,
+        ObjectChangedError,
+        ObjectExistsError,
+        ObjectNotFoundError,
         OutputError,
         OutputNameError,
         ParamNotFoundError,
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
         SecretNotFoundError,
         SecretValueError,
         SettingsError,
+        StoreAccessError,
+        StoreError,
+        TransferError,
         UsageError,
     )
     from hyperplane.facets.params import Params
@@ -68,6 +75,7 @@ _MODULES = {
 __all__ = [
     "OUTPUT_FILES_DIR_ABS",
     "ContextClosedError",
+    "CredentialsError",
     "HyperplaneError",
     "HyperplaneWarning",
     "InputError",
@@ -77,6 +85,9 @@ __all__ = [
     "JobFileError",
     "JobStopped",
     "NoContextError",
+    "ObjectChangedError",
+    "ObjectExistsError",
+    "ObjectNotFoundError",
     "OutputError",
     "OutputNameError",
     "ParamNotFoundError",
@@ -89,6 +100,9 @@ __all__ = [
     "SecretNotFoundError",
     "SecretValueError",
     "SettingsError",
+    "StoreAccessError",
+    "StoreError",
+    "TransferError",
     "UsageError",
     "current_context",
     "get_env_param",

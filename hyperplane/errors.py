@@ -14,6 +14,13 @@
     │   └── InputNotFoundError (KeyError)      no source names an input like that
     ├── OutputError (OSError)                  the outputs folder or a file in it cannot be used
     │   └── OutputNameError (ValueError)       a name that would leave the folder, or is ours
+    ├── StoreError (OSError)                   an object store refused, failed or could not be reached
+    │   ├── CredentialsError                   no credentials for it, or ones that it does not take
+    │   ├── StoreAccessError (PermissionError) the credentials do not permit it
+    │   ├── ObjectNotFoundError (FileNotFoundError)  no such object, folder or bucket
+    │   ├── ObjectExistsError (FileExistsError)  an object that was to be new is there already
+    │   └── ObjectChangedError                 an object or file changed while it was copied
+    ├── TransferError (OSError)                files that could not be copied, beside others that were
     ├── JobFileError (ValueError)              a job file that cannot be run
     ├── RunNotFoundError (LookupError)         no run, or more than one, goes by that name
     ├── RunnerError (OSError)                  a run could not be prepared, started or stored
@@ -23,8 +30,9 @@
 `JobStopped` is no `HyperplaneError` on purpose: `except Exception` in a job must not swallow it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -134,6 +142,46 @@ class OutputError(HyperplaneError, OSError):
 
 class OutputNameError(OutputError, ValueError):
     """The name leaves the outputs folder, or is one of ours. `name`: what was given."""
+
+
+class StoreError(HyperplaneError, OSError):
+    """An object store refused, failed or could not be reached.
+
+    `url`: what was asked for; `code`: the store's word for it (`SlowDown`), `status`: of HTTP, or None.
+    """
+
+    url: str = ""
+    code: str = ""
+    status: int | None = None
+
+
+class CredentialsError(StoreError):
+    """There are no credentials for a store, or ones that it does not take."""
+
+    exit_code = EXIT_MISSING_SETTING
+
+
+class StoreAccessError(StoreError, PermissionError):
+    """The credentials do not permit what was asked for."""
+
+
+class ObjectNotFoundError(StoreError, FileNotFoundError):
+    """There is no such object, folder or bucket in the store."""
+
+
+class ObjectExistsError(StoreError, FileExistsError):
+    """An object that was to be new is there already."""
+
+
+class ObjectChangedError(StoreError):
+    """An object, or the file that was to become one, changed while it was copied."""
+
+
+class TransferError(HyperplaneError, OSError):
+    """Files that could not be copied. `failures`: name -> error; `transfer`: what was copied."""
+
+    failures: Mapping[str, Exception] = MappingProxyType({})
+    transfer: Any = None
 
 
 class JobFileError(HyperplaneError, ValueError):

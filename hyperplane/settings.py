@@ -20,6 +20,7 @@ SECRET_ENV_VARIABLE = "HYPERPLANE_SECRET_ENV"  # noqa: S105
 SECRETS_DIR_VARIABLE = "HYPERPLANE_SECRETS_DIR"
 OTHER_VARIABLES = ("HYPERPLANE_ENV_FILE", "HYPERPLANE_USER_OUTPUTS_DIR_ABS")
 DEFAULT_GRACE_S = 10.0
+_ENDPOINT_URL = re.compile(r"https?://[^/@\s]+/?")
 _OUTPUT_URL = re.compile(r"s3://[^/@\s]+(/.*)?|file:///.*")
 _ALIASES = {"output_dir": ("HYPERPLANE_OUTPUT_DIR", "HYPERPLANE_USER_OUTPUTS_DIR_ABS")}
 _PLATFORM_FACTS = {
@@ -36,6 +37,7 @@ _PLATFORM_FACTS = {
 _MEANT = {
     "attempt": "a whole number from 1 on",
     "output_url": "s3://bucket/prefix/, file:///folder/ or none",
+    "s3_endpoint_url": "http://host:port or https://host:port",
     "log_format": "auto, console or json",
     "log_level": "DEBUG, INFO, WARNING, ERROR or CRITICAL",
     "grace_s": "a number of seconds, 0 or more",
@@ -75,6 +77,12 @@ def _destination(url: str) -> str | None:
     return url
 
 
+def _endpoint(url: str) -> str:
+    if _ENDPOINT_URL.fullmatch(url) is None:
+        raise ValueError
+    return url.rstrip("/")
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 SignalNames = Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_catchable)]
 Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -103,6 +111,12 @@ class JobSettings(BaseSettings):
     )
     home: NonEmpty | None = Field(None, description="The folder in which `.hyperplane` lies.")
     run_dir: NonEmpty | None = Field(None, description="The run's folder; `hyperplane run` sets it.")
+    s3_bucket: NonEmpty | None = Field(None, description="The bucket of `ctx.s3`; a name, no secret.")
+    s3_endpoint_url: Annotated[str | None, AfterValidator(_endpoint)] = Field(
+        None, description="The S3-compatible store, where it is not AWS."
+    )
+    s3_region: NonEmpty | None = Field(None, description="The region of the store.")
+    s3_kms_key_id: NonEmpty | None = Field(None, description="The KMS key that encrypts new objects.")
     log_format: LogFormat = Field("auto", description="How `ctx.log` writes: auto, console or json.")
     log_level: LogLevel = Field("INFO", description="The least level that `ctx.log` writes.")
     grace_s: Finite = Field(DEFAULT_GRACE_S, description="Seconds from the stop signal to the kill.")

@@ -1,0 +1,172 @@
+"""An S3 account: where its store is, who asks, and the boto3 sessions and clients for it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hyperplane.environment import Environment
+from hyperplane.errors import SettingsError
+from hyperplane.settings import JobSettings
+from hyperplane.stores.credentials import ChainCredentials, Credentials, CredentialSource, Learn
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.config import Config
+
+DEFAULT_REGION = "us-east-1"
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 60.0
+CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Where an S3 store is and who asks; `endpoint_url` is None for AWS.
+
+    `ca_file`: certificates to trust instead of the usual ones. `read_timeout_s`: how long a request
+    waits for a store that is silent.
+    """
+
+    credentials: CredentialSource
+    endpoint_url: str | None = None
+    region: str = DEFAULT_REGION
+    kms_key_id: str | None = None
+    ca_file: Path | None = None
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    read_timeout_s: float = READ_TIMEOUT_S
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether this is AWS itself, not a store that speaks its language."""
+        return self.endpoint_url is None
+
+    def url_of(self, bucket: str) -> str:
+        """Return the address of a bucket; names with dots have no certificate as a host."""
+        if self.endpoint_url is not None:
+            return f"{self.endpoint_url}/{bucket}"
+        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        host = f"s3.{self.region}.{domain}"
+        return f"https://{host}/{bucket}" if "." in bucket else f"https://{bucket}.{host}"
+
+
+def account_of(
+    environment: Environment, settings: JobSettings, credentials: CredentialSource | None, *, learn: Learn
+) -> Account:
+    """Return the account that the settings and AWS's own variables tell of.
+
+    `credentials`: those of the secrets, else AWS's chain is asked. The endpoint, region and CA file
+    come from `HYPERPLANE_S3_*`, else `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `AWS_REGION`,
+    `AWS_DEFAULT_REGION`, `AWS_CA_BUNDLE`, else the profile where the chain is asked.
+
+    Raises `SettingsError` for a CA file that is not there.
+    """
+    chain = ChainCredentials(lambda: make_session(environment), learn) if credentials is None else None
+    endpoint = settings.s3_endpoint_url or _first(environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    return Account(
+        credentials=credentials or chain,  # type: ignore[arg-type]  # one of the two is there
+        endpoint_url=None if endpoint is None else endpoint.rstrip("/"),
+        region=settings.s3_region or _region(environment, chain),
+        kms_key_id=settings.s3_kms_key_id,
+        ca_file=_ca_file(environment),
+    )
+
+
+def with_profile(account: Account, environment: Environment, profile: str, *, learn: Learn) -> Account:
+    """Return the same account, asked as another profile of AWS's files."""
+    chain = ChainCredentials(lambda: make_session(environment, profile=profile), learn)
+    return replace(account, credentials=chain)
+
+
+def _first(environment: Environment, *names: str) -> str | None:
+    return next((value for name in names if (value := environment.get(name))), None)
+
+
+def _region(environment: Environment, chain: ChainCredentials | None) -> str:
+    told = _first(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
+    return told or (chain.session.region_name if chain is not None else None) or DEFAULT_REGION
+
+
+def _ca_file(environment: Environment) -> Path | None:
+    named = environment.get("AWS_CA_BUNDLE")
+    if not named:
+        return None
+    path = environment.folder / named
+    if not path.is_file():
+        raise SettingsError(
+            f"AWS_CA_BUNDLE names a file that is not there: {path}",
+            hint="Give a file of PEM certificates.",
+            names=("AWS_CA_BUNDLE",),
+        )
+    return path
+
+
+def make_session(environment: Environment, *, profile: str | None = None) -> "boto3.Session":
+    """Return a boto3 session that sees the snapshot, `.env` too, instead of the process environment."""
+    import boto3
+    import botocore.session
+
+    session = botocore.session.Session()
+    for name, variable in (
+        ("config_file", "AWS_CONFIG_FILE"),
+        ("credentials_file", "AWS_SHARED_CREDENTIALS_FILE"),
+    ):
+        if value := environment.get(variable):
+            session.set_config_variable(name, value)
+    keys = {} if profile else _static_keys(environment)
+    named = profile or (None if keys else environment.get("AWS_PROFILE"))
+    made = boto3.Session(botocore_session=session, profile_name=named, **keys)
+    if not keys:
+        _forget_process_keys(session)
+    return made
+
+
+def _static_keys(environment: Environment) -> dict[str, str]:
+    names = {
+        "aws_access_key_id": "AWS_ACCESS_KEY_ID",
+        "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
+        "aws_session_token": "AWS_SESSION_TOKEN",
+    }
+    keys = {name: value for name, variable in names.items() if (value := environment.get(variable))}
+    return keys if {"aws_access_key_id", "aws_secret_access_key"} <= keys.keys() else {}
+
+
+def _forget_process_keys(session: Any) -> None:
+    # what the snapshot does not hold is not for this job
+    session.get_component("credential_provider").remove("env")
+
+
+def make_client(account: Account, *, config: "Config | None" = None) -> Any:
+    """Return a boto3 client of S3 for an account; `config`: instead of boto3's usual retries."""
+    from botocore.config import Config
+
+    ours = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "auto" if account.is_aws else "path"},
+        connect_timeout=account.connect_timeout_s,
+        read_timeout=account.read_timeout_s,
+        max_pool_connections=CONNECTIONS,
+        # some stores do not understand what AWS adds by default
+        request_checksum_calculation="when_supported" if account.is_aws else "when_required",
+        response_checksum_validation="when_supported",
+    )
+    return _session_for(account).client(
+        "s3",
+        endpoint_url=account.endpoint_url,
+        region_name=account.region,
+        verify=None if account.ca_file is None else str(account.ca_file),
+        config=ours if config is None else ours.merge(config),
+    )
+
+
+def _session_for(account: Account) -> "boto3.Session":
+    if isinstance(account.credentials, ChainCredentials):
+        account.credentials.get()
+        return account.credentials.session
+    import boto3
+
+    found: Credentials = account.credentials.get()
+    return boto3.Session(
+        aws_access_key_id=found.access_key_id,
+        aws_secret_access_key=found.secret_access_key,
+        aws_session_token=found.session_token,
+    )

@@ -1,0 +1,219 @@
+"""Object stores over obstore: any that it has, S3 above all. It must not be used in a forked child."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from hyperplane.errors import StoreError
+from hyperplane.stores.account import Account
+from hyperplane.stores.credentials import Credentials
+from hyperplane.stores.failures import obstore_errors, truncated
+from hyperplane.stores.objects import PART_BYTES, Buffer, Chunks, ObjectInfo, Reading
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore as Obstore
+
+PAGE_OBJECTS = 1000
+PARTS_AT_ONCE = 4
+# larger pieces are mapped and unmapped by the allocator each time, which costs more than the copying
+CHUNK_BYTES = 64 << 10
+SMALL_BYTES = 1 << 20
+_CREDENTIALS_LAST = timedelta(minutes=10)
+_NEVER_BEHIND = frozenset({"", ".", ".."})
+
+
+def can_name(key: str) -> bool:
+    """Say whether obstore takes this key as it is: it normalises or refuses some that S3 allows."""
+    return _NEVER_BEHIND.isdisjoint(key.split("/")) and key.isprintable()
+
+
+class UnnameableError(StoreError):
+    """A listing holds a key that obstore cannot name."""
+
+
+class FastStore:
+    """One bucket over obstore. Listings show a folder marker `a/` as an empty object `a`."""
+
+    def __init__(self, url: str, make: "Callable[[], Obstore]") -> None:
+        self.url = url
+        self._make = make
+        self._store: Obstore | None = None
+
+    def pages(self, prefix: str = "", *, after: str = "") -> Iterator[list[ObjectInfo]]:
+        """Yield all objects of a prefix, which is whole or ends in `/`, in pages."""
+        import obstore
+        from obstore.exceptions import InvalidPathError
+
+        url = f"{self.url}/{prefix}"
+        with obstore_errors(url):
+            listing = obstore.list(
+                self._opened, prefix or None, offset=after or None, chunk_size=PAGE_OBJECTS
+            )
+            try:
+                for page in listing:
+                    yield [_info(meta) for meta in page]
+            except (InvalidPathError, ValueError):
+                raise UnnameableError(
+                    f"a key below {url} has parts that obstore cannot name", url=url
+                ) from None
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return what the store knows of one object."""
+        import obstore
+
+        with obstore_errors(f"{self.url}/{key}"):
+            return _info(obstore.head(self._opened, key))
+
+    def read(self, key: str, start: int = 0, stop: int | None = None, *, etag: str | None = None) -> Reading:
+        """Read an object, or a range of it."""
+        import obstore
+
+        options: dict[str, Any] = {}
+        if etag is not None:
+            options["if_match"] = etag
+        if stop is not None:
+            options["range"] = (start, stop)
+        elif start:
+            options["range"] = {"offset": start}
+        with obstore_errors(f"{self.url}/{key}"):
+            result = obstore.get(self._opened, key, options=options)  # type: ignore[arg-type]  # built above
+            info = _info(result.meta)
+            expected = (info.size_bytes if stop is None else stop) - start
+            return Reading(info, self._chunks(key, result, expected))
+
+    def _chunks(self, key: str, result: Any, expected: int) -> Iterator[Buffer]:
+        url = f"{self.url}/{key}"
+        received = 0
+        with obstore_errors(url):
+            pieces = (
+                [result.bytes()] if expected <= SMALL_BYTES else result.stream(min_chunk_size=CHUNK_BYTES)
+            )
+            for piece in pieces:
+                received += len(piece)
+                yield piece
+        if received != expected:
+            raise truncated(url, expected, received)
+
+    def write(self, key: str, data: Buffer, *, is_new: bool = False) -> str | None:
+        """Store one object in one request."""
+        import obstore
+
+        with obstore_errors(f"{self.url}/{key}", is_new=is_new):
+            mode: Any = "create" if is_new else "overwrite"
+            return obstore.put(self._opened, key, data, mode=mode, use_multipart=False)["e_tag"]
+
+    def write_chunks(self, key: str, chunks: Chunks, *, part_bytes: int = PART_BYTES) -> str | None:
+        """Store one object part by part."""
+        import obstore
+
+        with obstore_errors(f"{self.url}/{key}"):
+            return obstore.put(
+                self._opened,
+                key,
+                _as_iterator(chunks()),
+                chunk_size=part_bytes,
+                max_concurrency=PARTS_AT_ONCE,
+            )["e_tag"]
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, many in one request."""
+        import obstore
+
+        with obstore_errors(self.url):
+            obstore.delete(self._opened, list(keys))
+
+    def reopen(self) -> None:
+        """Look credentials up anew the next time."""
+        self._store = None
+
+    @property
+    def _opened(self) -> "Obstore":
+        store = self._store
+        if store is None:
+            store = self._store = self._make()
+        return store
+
+
+def _as_iterator(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+    yield from chunks
+
+
+def _info(meta: Any) -> ObjectInfo:
+    return ObjectInfo(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"])
+
+
+def s3_config(account: Account) -> dict[str, Any]:
+    """Return obstore's settings for an account, all of those that it would else read from variables."""
+    config: dict[str, Any] = {
+        "region": account.region,
+        "virtual_hosted_style_request": False,
+        "checksum_algorithm": "CRC64NVME",
+        "skip_signature": False,
+        "unsigned_payload": False,
+        "s3_express": False,
+    }
+    if account.kms_key_id is not None:
+        config |= {"server_side_encryption": "aws:kms", "sse_kms_key_id": account.kms_key_id}
+    return config
+
+
+def client_options(account: Account) -> dict[str, Any]:
+    """Return what obstore's HTTP client is to do: wait for no answer for ever, use http only where told."""
+    options: dict[str, Any] = {
+        "allow_http": (account.endpoint_url or "").startswith("http://"),
+        "connect_timeout": timedelta(seconds=account.connect_timeout_s),
+        "read_timeout": timedelta(seconds=account.read_timeout_s),
+        "timeout": timedelta(days=1),
+    }
+    if account.ca_file is not None:
+        options["root_certificate"] = account.ca_file.read_bytes()
+    return options
+
+
+def retry_config() -> dict[str, Any]:
+    """Return how often obstore itself tries again: little, for `retrying` does it."""
+    backoff = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2}
+    return {"max_retries": 2, "retry_timeout": timedelta(seconds=60), "backoff": backoff}
+
+
+def credential_provider(account: Account) -> Callable[[], Any]:
+    """Return a function that gives obstore the credentials of an account, for a while."""
+    from datetime import UTC, datetime
+
+    first: list[Credentials] = [
+        account.credentials.get()
+    ]  # an error here is ours; in obstore it would be theirs
+
+    def provide() -> dict[str, Any]:
+        found = first.pop() if first else account.credentials.get()
+        return {
+            "access_key_id": found.access_key_id,
+            "secret_access_key": found.secret_access_key,
+            "token": found.session_token,
+            "expires_at": datetime.now(UTC) + _CREDENTIALS_LAST,
+        }
+
+    return provide
+
+
+def open_bucket(account: Account, bucket: str) -> "Obstore":
+    """Return obstore's store for one bucket."""
+    from obstore.store import S3Store
+
+    endpoint = account.url_of(bucket)
+    is_virtual = account.is_aws and not endpoint.endswith(f"/{bucket}")
+    base = endpoint if is_virtual else endpoint.removesuffix(f"/{bucket}")
+    config: Any = s3_config(account) | {
+        "aws_endpoint_url_s3": base,
+        "endpoint": base,
+        "virtual_hosted_style_request": is_virtual,
+    }
+    options: Any = client_options(account)
+    retries: Any = retry_config()
+    return S3Store(
+        bucket,
+        config=config,
+        client_options=options,
+        retry_config=retries,
+        credential_provider=credential_provider(account),
+    )

@@ -1,0 +1,48 @@
+"""Places in object stores, as people write them: `s3://bucket/key`, or a key of the usual bucket."""
+
+from typing import NamedTuple
+
+from hyperplane.errors import UsageError
+
+S3_SCHEME = "s3://"
+
+
+class Location(NamedTuple):
+    """A key in a bucket; one that is empty or ends in `/` is a folder, any other exactly one object."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, text: str, *, bucket: str | None = None) -> "Location":
+        """Read `s3://bucket/key`, or a key of `bucket`; keys are taken as they are written.
+
+        Raises `UsageError` for another scheme, or a key without any bucket.
+        """
+        scheme, separator, rest = text.partition("://")
+        if separator and scheme.lower() == "s3":
+            name, _, key = rest.partition("/")
+            if not name:
+                raise UsageError(f"{text!r} names no bucket", hint="Write s3://bucket/key.")
+            return cls(name, key)
+        if separator and scheme.isalnum():
+            raise UsageError(f"{text!r} is not in S3", hint="Write s3://bucket/key, or a key of the bucket.")
+        if bucket is None:
+            raise UsageError(
+                f"no bucket for the key {text!r}",
+                hint="Set HYPERPLANE_S3_BUCKET or the secret s3_bucket_name, or write s3://bucket/key.",
+            )
+        return cls(bucket, text)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this stands for all objects below it."""
+        return not self.key or self.key.endswith("/")
+
+    @property
+    def name(self) -> str:
+        """The last part of the key, without the final slash."""
+        return self.key.rstrip("/").rpartition("/")[2]
+
+    def __str__(self) -> str:
+        return f"{S3_SCHEME}{self.bucket}/{self.key}"
