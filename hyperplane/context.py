@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hyperplane.facets.inputs import Inputs
     from hyperplane.facets.outputs import Outputs
     from hyperplane.facets.params import Params
+    from hyperplane.facets.s3 import S3
     from hyperplane.facets.secrets import Secrets
 
 P = TypeVar("P", default="Params")
@@ -41,6 +42,7 @@ class ContextOptions(TypedDict, total=False):
     secrets: "Mapping[str, str | bytes] | Secrets | None"
     inputs: "Mapping[str, StrPath] | Inputs | None"
     outputs: "StrPath | Outputs | None"
+    s3: "S3 | None"
     log: "FilteringBoundLogger | None"
 
 
@@ -55,7 +57,7 @@ class JobContext(Generic[P]):
     `environ`: variables instead of the process environment; then no `.env` is looked for.
     `env_file`: another `.env` file, or None for none.
     `require_secrets`: secrets that must be there; every missing one is named in one error.
-    `job`, `secrets`, `inputs`, `outputs`, `log`: instead of what would be built; a mapping will do for
+    `job`, `secrets`, `inputs`, `outputs`, `s3`, `log`: instead of what would be built; a mapping will do for
     `secrets` and `inputs`, a folder for `outputs`. What is given is not closed.
 
     Raises `SettingsError`, `ParamsError` or `SecretNotFoundError` at once rather than hours later.
@@ -86,11 +88,12 @@ class JobContext(Generic[P]):
         secrets: "Mapping[str, str | bytes] | Secrets | None" = None,
         inputs: "Mapping[str, StrPath] | Inputs | None" = None,
         outputs: "StrPath | Outputs | None" = None,
+        s3: "S3 | None" = None,
         log: "FilteringBoundLogger | None" = None,
     ) -> None:
         given = Given(
             params=params, argv=argv, environ=environ, env_file=env_file,
-            job=job, secrets=secrets, inputs=inputs, outputs=outputs, log=log,
+            job=job, secrets=secrets, inputs=inputs, outputs=outputs, s3=s3, log=log,
         )  # fmt: skip
         self._parts = self._make_parts(given)
         self._pid = os.getpid()
@@ -146,6 +149,11 @@ class JobContext(Generic[P]):
     def outputs(self) -> "Outputs":
         """Files that are kept: whole or not at all."""
         return self._open("outputs").outputs
+
+    @property
+    def s3(self) -> "S3":
+        """Objects in S3: copied, listed, read and written."""
+        return self._open("s3").s3
 
     @property
     def log(self) -> "FilteringBoundLogger":

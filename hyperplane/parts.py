@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from hyperplane.facets.inputs import Inputs
     from hyperplane.facets.outputs import Outputs
     from hyperplane.facets.params import TypedParams
+    from hyperplane.facets.s3 import S3, Buckets
     from hyperplane.facets.secrets import Secrets
     from hyperplane.journal import Journal
+    from hyperplane.transfer import Transfer
 
 T = TypeVar("T")
 
@@ -43,6 +45,7 @@ class Given(NamedTuple):
     secrets: "Mapping[str, str | bytes] | Secrets | None" = None
     inputs: "Mapping[str, StrPath] | Inputs | None" = None
     outputs: "StrPath | Outputs | None" = None
+    s3: "S3 | None" = None
     log: "FilteringBoundLogger | None" = None
 
     def __repr__(self) -> str:
@@ -51,7 +54,7 @@ class Given(NamedTuple):
 
     def injected(self) -> list[str]:
         """Return the names of what another process could not be given."""
-        parts = ("environ", "job", "secrets", "inputs", "outputs", "log")
+        parts = ("environ", "job", "secrets", "inputs", "outputs", "s3", "log")
         return [name for name in parts if getattr(self, name) is not None]
 
 
@@ -249,6 +252,39 @@ class Parts:
         if self.run is not None:
             return self.run.home
         return Home.of(self.environment.folder / (self.settings.home or ""))
+
+    @part
+    def s3(self) -> "S3":
+        """Objects in S3; what is copied is logged."""
+        return self.given.s3 or self.make_s3(tell=self._tell_copied)
+
+    def make_s3(self, **options: Any) -> "S3":
+        """Return the objects in S3; `tell` is told of every copy."""
+        from hyperplane.facets.s3 import S3
+        from hyperplane.transfer.bar import watch
+
+        return S3(self.buckets, bucket=self._usual_bucket, mask=self.mask, watch=watch, **options)
+
+    @part
+    def buckets(self) -> "Buckets":
+        """The buckets that the job can reach."""
+        from hyperplane.stores.buckets import AccountBuckets
+
+        return AccountBuckets.of(
+            self.environment, self.settings, secret=self.secrets.get, learn=self.masker.add
+        )
+
+    def _usual_bucket(self) -> str | None:
+        return self.settings.s3_bucket or self.secrets.get(secretsources.BUCKET_NAME)
+
+    def _tell_copied(self, verb: str, transfer: "Transfer") -> None:
+        self.log.info(
+            f"{verb}ed",
+            files=len(transfer.files),
+            skipped=len(transfer.skipped),
+            size_bytes=transfer.size_bytes,
+            seconds=round(transfer.seconds, 3),
+        )
 
     @part
     def log(self) -> "FilteringBoundLogger":

@@ -11,6 +11,8 @@ from hyperplane.runs.closing import duration_text, near
 from hyperplane.runs.prune import Pruned
 from hyperplane.runs.record import RunRecord
 from hyperplane.runs.survey import Details, duration_s
+from hyperplane.stores import ObjectInfo
+from hyperplane.transfer.outcome import Transfer
 
 SCHEMA = 1
 REPORTS_SHOWN = 20
@@ -73,9 +75,49 @@ def print_details(found: Details) -> None:
 def print_pruned(removed: Sequence[Pruned], *, dry_run: bool) -> None:
     """Print what was removed, or would be."""
     _print_table([(run.run_id, run.job_id, _size(run.size_bytes)) for run in removed])
-    count = f"{len(removed)} run{'' if len(removed) == 1 else 's'}"
+    count = counted(len(removed), "run")
     room = _size(sum(run.size_bytes for run in removed))
     write_line(sys.stdout, f"{count} {'would be removed' if dry_run else 'removed'}, {room}")
+
+
+def object_dict(info: ObjectInfo) -> dict[str, Any]:
+    """Return an object as plain data."""
+    modified = None if info.modified is None else info.modified.isoformat()
+    return {"key": info.key, "size_bytes": info.size_bytes, "modified": modified, "etag": info.etag}
+
+
+def print_objects(found: Sequence[ObjectInfo]) -> None:
+    """Print one line for each object, and how many they are."""
+    rows = [(_time(info.modified), f"{info.size_bytes:>12}", info.key) for info in found]
+    if rows:
+        _print_table(rows)
+    size = _size(sum(info.size_bytes for info in found))
+    write_line(sys.stdout, f"{counted(len(found), 'object')}, {size}")
+
+
+def transfer_dict(copied: Transfer) -> dict[str, Any]:
+    """Return a transfer as plain data."""
+    return {
+        "files": [str(file) for file in copied.files],
+        "urls": list(copied.urls),
+        "skipped": list(copied.skipped),
+        "size_bytes": copied.size_bytes,
+        "seconds": round(copied.seconds, 3),
+    }
+
+
+def transfer_text(copied: Transfer) -> str:
+    """Return what was copied in one line: files, bytes, rate."""
+    rate = f"{_size(int(copied.bytes_per_second))}/s"
+    text = (
+        f"{counted(len(copied.files), 'file')}, {_size(copied.size_bytes)}, in {copied.seconds:.1f} s, {rate}"
+    )
+    return f"{text}, {len(copied.skipped)} unchanged" if copied.skipped else text
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is to be."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _facts(record: RunRecord) -> list[tuple[str, ...]]:

@@ -19,7 +19,7 @@ from hyperplane.errors import (
 )
 from hyperplane.locks import ForkSafeLock
 from hyperplane.masking import Masker
-from hyperplane.secretsources import FoundSecret, SecretSource, checked_name, is_name
+from hyperplane.secretsources import BUCKET_NAME, FoundSecret, SecretSource, checked_name, is_name
 
 if TYPE_CHECKING:
     from hyperplane.explain import Row
@@ -169,7 +169,7 @@ class Secrets:
 
     def _find(self, name: str) -> FoundSecret | None:
         found = self._first(name)
-        if found is not None:
+        if found is not None and name != BUCKET_NAME:
             self._masker.add(name, found.value)
         return found
 

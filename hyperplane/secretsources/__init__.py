@@ -22,6 +22,8 @@ from hyperplane.settings import (
 )
 
 NAME_LIMIT_BYTES = 255
+BUCKET_NAME = "s3_bucket_name"
+"""The one name in the triplet of S3 secrets that is no secret, and never masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ def register_all(masker: Masker, environment: Environment, sources: Sequence[Sec
     Warns with `HyperplaneWarning` where `HYPERPLANE_SECRETS_DIR` names no folder.
     """
     _warn_of_missing_folder(environment)
-    masker.add_all([(name, found.value) for source in sources for name, found in find_all([source]).items()])
+    found = [(name, hit.value) for source in sources for name, hit in find_all([source]).items()]
+    masker.add_all(secret for secret in found if secret[0] != BUCKET_NAME)
     declared = listed(environment.get(SECRET_ENV_VARIABLE) or "")
     variables = [pair for layer in environment.layers for pair in layer.variables.items()]
     masker.add_all(pair for pair in variables if pair[0] in declared)

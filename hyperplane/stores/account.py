@@ -40,13 +40,21 @@ class Account:
         """Whether this is AWS itself, not a store that speaks its language."""
         return self.endpoint_url is None
 
-    def url_of(self, bucket: str) -> str:
-        """Return the address of a bucket; names with dots have no certificate as a host."""
-        if self.endpoint_url is not None:
-            return f"{self.endpoint_url}/{bucket}"
+    @property
+    def endpoint(self) -> str:
+        """The address of the store."""
         domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-        host = f"s3.{self.region}.{domain}"
-        return f"https://{host}/{bucket}" if "." in bucket else f"https://{bucket}.{host}"
+        return self.endpoint_url or f"https://s3.{self.region}.{domain}"
+
+    def has_host_of_its_own(self, bucket: str) -> bool:
+        """Say whether a bucket is part of the name of the host; with dots it would have no certificate."""
+        return self.is_aws and "." not in bucket
+
+    def url_of(self, bucket: str) -> str:
+        """Return the address of a bucket."""
+        if self.has_host_of_its_own(bucket):
+            return self.endpoint.replace("https://", f"https://{bucket}.", 1)
+        return f"{self.endpoint}/{bucket}"
 
 
 def account_of(

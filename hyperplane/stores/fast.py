@@ -8,7 +8,7 @@ from hyperplane.errors import StoreError
 from hyperplane.stores.account import Account
 from hyperplane.stores.credentials import Credentials
 from hyperplane.stores.failures import obstore_errors, truncated
-from hyperplane.stores.objects import PART_BYTES, Buffer, Chunks, ObjectInfo, Reading
+from hyperplane.stores.objects import PART_BYTES, Buffer, Checksums, Chunks, ObjectInfo, Reading
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Obstore
@@ -39,6 +39,10 @@ class FastStore:
         self._make = make
         self._store: Obstore | None = None
 
+    def patient(self, sleep: Callable[[float], object]) -> "FastStore":  # noqa: ARG002 - obstore does the waiting
+        """Return the same: nothing is tried again here."""
+        return self
+
     def pages(self, prefix: str = "", *, after: str = "") -> Iterator[list[ObjectInfo]]:
         """Yield all objects of a prefix, which is whole or ends in `/`, in pages."""
         import obstore
@@ -63,6 +67,10 @@ class FastStore:
 
         with obstore_errors(f"{self.url}/{key}"):
             return _info(obstore.head(self._opened, key))
+
+    def checksums(self, key: str) -> Checksums:  # noqa: ARG002 - obstore knows of none
+        """Return nothing: obstore does not tell of checksums."""
+        return Checksums({}, etag_is_md5=False)
 
     def read(self, key: str, start: int = 0, stop: int | None = None, *, etag: str | None = None) -> Reading:
         """Read an object, or a range of it."""
@@ -102,7 +110,14 @@ class FastStore:
             mode: Any = "create" if is_new else "overwrite"
             return obstore.put(self._opened, key, data, mode=mode, use_multipart=False)["e_tag"]
 
-    def write_chunks(self, key: str, chunks: Chunks, *, part_bytes: int = PART_BYTES) -> str | None:
+    def write_chunks(
+        self,
+        key: str,
+        chunks: Chunks,
+        *,
+        part_bytes: int = PART_BYTES,
+        can_repeat: bool = True,  # noqa: ARG002 - nothing is tried again here
+    ) -> str | None:
         """Store one object part by part."""
         import obstore
 
@@ -146,7 +161,6 @@ def s3_config(account: Account) -> dict[str, Any]:
     """Return obstore's settings for an account, all of those that it would else read from variables."""
     config: dict[str, Any] = {
         "region": account.region,
-        "virtual_hosted_style_request": False,
         "checksum_algorithm": "CRC64NVME",
         "skip_signature": False,
         "unsigned_payload": False,
@@ -196,18 +210,23 @@ def credential_provider(account: Account) -> Callable[[], Any]:
     return provide
 
 
+def endpoint_config(account: Account) -> dict[str, Any]:
+    """Return where obstore finds the buckets of an account, each as the first part of a path."""
+    return {
+        "endpoint": account.endpoint,
+        "aws_endpoint_url_s3": account.endpoint,
+        "virtual_hosted_style_request": False,
+    }
+
+
 def open_bucket(account: Account, bucket: str) -> "Obstore":
     """Return obstore's store for one bucket."""
     from obstore.store import S3Store
 
-    endpoint = account.url_of(bucket)
-    is_virtual = account.is_aws and not endpoint.endswith(f"/{bucket}")
-    base = endpoint if is_virtual else endpoint.removesuffix(f"/{bucket}")
-    config: Any = s3_config(account) | {
-        "aws_endpoint_url_s3": base,
-        "endpoint": base,
-        "virtual_hosted_style_request": is_virtual,
-    }
+    config: Any = s3_config(account) | endpoint_config(account)
+    if account.has_host_of_its_own(bucket):
+        url = account.url_of(bucket)
+        config |= {"endpoint": url, "aws_endpoint_url_s3": url, "virtual_hosted_style_request": True}
     options: Any = client_options(account)
     retries: Any = retry_config()
     return S3Store(

@@ -1,6 +1,6 @@
 """What an object store is to the rest of the package: listing, reading, writing and deleting."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -14,12 +14,19 @@ MOST_PARTS = 10_000
 
 
 class ObjectInfo(NamedTuple):
-    """What a store says of an object; `modified` is aware, `etag` is in its quotes, as it was sent."""
+    """What a store says of an object; `modified` is aware, `etag` is in its quotes."""
 
     key: str
     size_bytes: int
     modified: datetime | None = None
     etag: str | None = None
+
+
+class Checksums(NamedTuple):
+    """What a store knows of the bytes of a whole object: checksums in base64, by name (`crc64nvme`)."""
+
+    of_object: Mapping[str, str]
+    etag_is_md5: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +42,20 @@ class ObjectStore(Protocol):
 
     url: str
 
+    def patient(self, sleep: Callable[[float], object]) -> "ObjectStore":
+        """Return the same with pauses between tries that can be cut short."""
+        ...
+
     def pages(self, prefix: str = "", *, after: str = "") -> Iterator[list[ObjectInfo]]:
         """Yield all objects whose keys begin with `prefix`, behind the key `after`, in pages."""
         ...
 
     def head(self, key: str) -> ObjectInfo:
         """Return what the store knows of one object. Raises `ObjectNotFoundError`."""
+        ...
+
+    def checksums(self, key: str) -> Checksums:
+        """Return what the store knows of the bytes of one object."""
         ...
 
     def read(self, key: str, start: int = 0, stop: int | None = None, *, etag: str | None = None) -> Reading:
@@ -57,8 +72,13 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def write_chunks(self, key: str, chunks: Chunks, *, part_bytes: int = PART_BYTES) -> str | None:
-        """Store one object part by part; whole or, after an exception of the chunks, not at all."""
+    def write_chunks(
+        self, key: str, chunks: Chunks, *, part_bytes: int = PART_BYTES, can_repeat: bool = True
+    ) -> str | None:
+        """Store one object part by part; whole or, after an exception of the chunks, not at all.
+
+        `can_repeat`: whether the chunks can be made anew.
+        """
         ...
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -76,3 +96,15 @@ def is_plain_md5(etag: str | None) -> bool:
     """Say whether an ETag has the shape of the MD5 of its object; of encrypted ones it may be none."""
     digest = (etag or "").strip('"')
     return len(digest) == 32 and all(digit in "0123456789abcdef" for digit in digest)
+
+
+def checksums_in(headers: Mapping[str, str]) -> Checksums:
+    """Read the checksums out of the reply to a HeadObject with `x-amz-checksum-mode`, names in lower case."""
+    prefix = "x-amz-checksum-"
+    found = {name.removeprefix(prefix): value for name, value in headers.items() if name.startswith(prefix)}
+    is_whole = found.pop("type", "FULL_OBJECT") == "FULL_OBJECT"
+    # checksums of checksums, of parts that nobody knows, end in the number of parts
+    whole = {name: value for name, value in found.items() if is_whole and "-" not in value}
+    has_own_key = "x-amz-server-side-encryption-customer-algorithm" in headers
+    is_md5 = not headers.get("x-amz-server-side-encryption", "").startswith("aws:kms") and not has_own_key
+    return Checksums(whole, is_md5 and is_plain_md5(headers.get("etag")))

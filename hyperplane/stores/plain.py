@@ -3,14 +3,14 @@
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from hyperplane.errors import StoreError
 from hyperplane.locks import ForkSafeLock
 from hyperplane.stores.failures import botocore_errors, truncated
-from hyperplane.stores.objects import PART_BYTES, Buffer, Chunks, ObjectInfo, Reading
+from hyperplane.stores.objects import PART_BYTES, Buffer, Checksums, Chunks, ObjectInfo, Reading, checksums_in
 
 CHUNK_BYTES = 64 << 10
 DELETED_AT_ONCE = 1000
@@ -20,12 +20,19 @@ class PlainStore:
     """One bucket over boto3; in a forked child it makes itself a client of its own."""
 
     def __init__(
-        self, url: str, bucket: str, make_client: Callable[[], Any], *, write_options: dict[str, str]
+        self,
+        url: str,
+        bucket: str,
+        make_client: Callable[[], Any],
+        *,
+        write_options: Mapping[str, str],
+        retry: Callable[[Callable[[], Any]], Any],
     ) -> None:
         self.url = url
         self._bucket = bucket
         self._make_client = make_client
-        self._write_options = write_options
+        self._write_options = dict(write_options)
+        self._retry = retry
         self._lock = ForkSafeLock()
         self._client: Any = None
         self._pid = 0
@@ -42,6 +49,10 @@ class PlainStore:
         """Look credentials up anew the next time."""
         with self._lock:
             self._client = None
+
+    def patient(self, sleep: Callable[[float], object]) -> "PlainStore":  # noqa: ARG002 - nobody waits
+        """Return the same: nothing is tried again here."""
+        return self
 
     def pages(self, prefix: str = "", *, after: str = "") -> Iterator[list[ObjectInfo]]:
         """Yield all objects whose keys begin with the prefix, in pages."""
@@ -61,6 +72,10 @@ class PlainStore:
                 Bucket=self._bucket, Key=key, ChecksumMode="ENABLED"
             )
             return reply
+
+    def checksums(self, key: str) -> Checksums:
+        """Return what the store knows of the bytes of one object."""
+        return checksums_in(self.head_reply(key)["ResponseMetadata"]["HTTPHeaders"])
 
     def read(self, key: str, start: int = 0, stop: int | None = None, *, etag: str | None = None) -> Reading:
         """Read an object, or a range of it; botocore verifies the checksum of a whole one."""
@@ -96,7 +111,14 @@ class PlainStore:
             )
             return _etag(reply)
 
-    def write_chunks(self, key: str, chunks: Chunks, *, part_bytes: int = PART_BYTES) -> str | None:
+    def write_chunks(
+        self,
+        key: str,
+        chunks: Chunks,
+        *,
+        part_bytes: int = PART_BYTES,
+        can_repeat: bool = True,  # noqa: ARG002 - the parts alone are tried again here
+    ) -> str | None:
         """Store one object part by part; it is aborted when anything goes wrong."""
         url = f"{self.url}/{key}"
         with botocore_errors(url):
@@ -118,9 +140,12 @@ class PlainStore:
 
     def _write_part(self, upload: dict[str, Any], number: int, part: bytes) -> dict[str, Any]:
         digest = _sha256(part)
-        with botocore_errors(f"{self.url}/{upload['Key']}"):
-            reply = self.client.upload_part(**upload, PartNumber=number, Body=part, ChecksumSHA256=digest)
-        return {"PartNumber": number, "ETag": reply["ETag"], "ChecksumSHA256": digest}
+
+        def send() -> Any:
+            with botocore_errors(f"{self.url}/{upload['Key']}"):
+                return self.client.upload_part(**upload, PartNumber=number, Body=part, ChecksumSHA256=digest)
+
+        return {"PartNumber": number, "ETag": self._retry(send)["ETag"], "ChecksumSHA256": digest}
 
     def _abort(self, upload: dict[str, Any]) -> None:
         from hyperplane.errors import ObjectNotFoundError

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from hyperplane.stores import account as accounts
-from hyperplane.stores import fast
+from hyperplane.stores import fast, signed
 from hyperplane.stores.account import Account
 from hyperplane.stores.failures import PassingError
-from hyperplane.stores.objects import PART_BYTES, Buffer, Chunks, ObjectInfo, ObjectStore, Reading
+from hyperplane.stores.objects import PART_BYTES, Buffer, Checksums, Chunks, ObjectInfo, ObjectStore, Reading
 from hyperplane.stores.plain import PlainStore
 from hyperplane.stores.retrying import PATIENCE, Patience, retry, settled
 
@@ -42,7 +43,11 @@ class S3Store:
         self._has_token: bool | None = None
         self._fast = fast.FastStore(self.url, lambda: fast.open_bucket(account, bucket))
         self._plain = PlainStore(
-            self.url, bucket, lambda: _single_try_client(account), write_options=_encryption(account)
+            self.url,
+            bucket,
+            lambda: _single_try_client(account),
+            write_options=_encryption(account),
+            retry=self.retry,
         )
 
     @property
@@ -51,10 +56,10 @@ class S3Store:
         return self._plain
 
     def patient(self, sleep: Callable[[float], object]) -> "S3Store":
-        """Return the same with pauses that can be cut short."""
-        return S3Store(
-            self.account, self.bucket, patience=replace(self._patience, sleep=sleep), is_plain=self._is_plain
-        )
+        """Return the same, with the same connections, and pauses between tries that can be cut short."""
+        same = copy(self)
+        same._patience = replace(self._patience, sleep=sleep)  # noqa: SLF001 - one of us
+        return same
 
     def retry(self, call: Callable[[], T]) -> T:
         """Do what a call does, tried again as all here is."""
@@ -84,6 +89,10 @@ class S3Store:
     def head(self, key: str) -> ObjectInfo:
         """Return what the store knows of one object."""
         return self.retry(lambda: self._for(key).head(key))
+
+    def checksums(self, key: str) -> Checksums:
+        """Return what the store knows of the bytes of one object."""
+        return self.retry(lambda: signed.checksums(self.account, self.bucket, key))
 
     def read(self, key: str, start: int = 0, stop: int | None = None, *, etag: str | None = None) -> Reading:
         """Read an object, or a range of it; when a reply breaks off, the rest of the same version follows."""
@@ -118,9 +127,15 @@ class S3Store:
         """Store one object in one request."""
         return self.retry(lambda: self._for(key).write(key, data, is_new=is_new))
 
-    def write_chunks(self, key: str, chunks: Chunks, *, part_bytes: int = PART_BYTES) -> str | None:
+    def write_chunks(
+        self, key: str, chunks: Chunks, *, part_bytes: int = PART_BYTES, can_repeat: bool = True
+    ) -> str | None:
         """Store one object part by part; whole or, after an exception of the chunks, not at all."""
-        return self.retry(lambda: self._for(key).write_chunks(key, chunks, part_bytes=part_bytes))
+
+        def send() -> str | None:
+            return self._for(key).write_chunks(key, chunks, part_bytes=part_bytes)
+
+        return self.retry(send) if can_repeat else send()
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; those that do not exist are no failure."""

@@ -1,0 +1,86 @@
+"""The buckets of an account, and of others that differ from it in something."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hyperplane.environment import Environment
+from hyperplane.errors import CredentialsError
+from hyperplane.settings import JobSettings
+from hyperplane.stores.account import Account, account_of, with_profile
+from hyperplane.stores.credentials import Credentials, GivenCredentials, Learn
+from hyperplane.stores.objects import ObjectStore
+from hyperplane.stores.s3 import S3Store
+
+LookUp = Callable[[str], str | None]
+"""Returns the secret of a name, or None."""
+
+USUAL_SECRETS = "s3"
+
+
+class AccountBuckets:
+    """The buckets that one account can reach."""
+
+    def __init__(self, account: Account, environment: Environment, *, secret: LookUp, learn: Learn) -> None:
+        self.account = account
+        self._environment = environment
+        self._secret = secret
+        self._learn = learn
+
+    @classmethod
+    def of(
+        cls, environment: Environment, settings: JobSettings, *, secret: LookUp, learn: Learn
+    ) -> "AccountBuckets":
+        """Return the buckets of the account that secrets and settings, else AWS's own variables, tell of."""
+        given = None
+        if secret(f"{USUAL_SECRETS}_access_key_id") is not None:
+            given = credentials_in(secret, USUAL_SECRETS)
+        account = account_of(environment, settings, given, learn=learn)
+        return cls(account, environment, secret=secret, learn=learn)
+
+    def open(self, bucket: str) -> ObjectStore:
+        """Return the store of one bucket."""
+        return S3Store(self.account, bucket)
+
+    def other(
+        self,
+        *,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        kms_key_id: str | None = None,
+        secrets: str | None = None,
+        profile: str | None = None,
+    ) -> "AccountBuckets":
+        """Return the buckets of an account that differs in what is given."""
+        account = self.account
+        if secrets is not None:
+            account = replace(account, credentials=credentials_in(self._secret, secrets))
+        if profile is not None:
+            account = with_profile(account, self._environment, profile, learn=self._learn)
+        account = replace(
+            account,
+            endpoint_url=account.endpoint_url if endpoint_url is None else endpoint_url.rstrip("/"),
+            region=region or account.region,
+            kms_key_id=kms_key_id or account.kms_key_id,
+        )
+        return AccountBuckets(account, self._environment, secret=self._secret, learn=self._learn)
+
+
+def credentials_in(secret: LookUp, prefix: str) -> GivenCredentials:
+    """Return the credentials in the secrets `<prefix>_access_key_id` and `<prefix>_access_key_secret`.
+
+    `<prefix>_session_token` goes with them where it is there. They are looked up each time, so that a
+    mounted file that changes is seen; a missing one is a `CredentialsError`.
+    """
+
+    def look_up() -> Credentials:
+        names = f"{prefix}_access_key_id", f"{prefix}_access_key_secret"
+        key_id, key_secret = map(secret, names)
+        if key_id is None or key_secret is None:
+            missing = [name for name in names if secret(name) is None]
+            raise CredentialsError(
+                f"the credentials for S3 are not complete: there is no secret {' nor '.join(missing)}",
+                hint=" ".join(f"Set HYPERPLANE_SECRET_{name}." for name in missing),
+            )
+        return Credentials(key_id.strip(), key_secret.strip(), secret(f"{prefix}_session_token"))
+
+    return GivenCredentials(look_up)

@@ -1,0 +1,115 @@
+"""Whether what arrived is what the store has: by the store's checksums, and by ETags that are an MD5."""
+
+import base64
+import hashlib
+import os
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hyperplane.stores.failures import corrupted
+from hyperplane.stores.objects import Buffer, Checksums, ObjectInfo, is_plain_md5
+
+# as fast as copying, and combined for ranges that arrive in any order
+COMBINED = {"crc64nvme": 8, "crc32c": 4}
+READ_BYTES = 1 << 20
+
+
+class Etags:
+    """Compares files with ETags that look like an MD5, as long as they prove to be one.
+
+    Those of objects that are encrypted with a key of KMS look so and are none: then the store is asked.
+    """
+
+    def __init__(self, url: str, checksums: Callable[[str], Checksums]) -> None:
+        self._url = url
+        self._checksums = checksums
+        self._are_md5 = True
+        self._lock = threading.Lock()
+
+    def digest(self, info: ObjectInfo) -> Any:
+        """Return a new MD5 to feed, or None where the ETag says nothing."""
+        if not self._are_md5 or not is_plain_md5(info.etag):
+            return None
+        return hashlib.md5(usedforsecurity=False)
+
+    def check(self, info: ObjectInfo, digest: Any) -> None:
+        """Raise a failure that may pass when the bytes are others than those of the store."""
+        if digest is None or digest.hexdigest() == (info.etag or "").strip('"'):
+            return
+        with self._lock:
+            if self._are_md5 and self._checksums(info.key).etag_is_md5:
+                raise corrupted(f"{self._url}/{info.key}", "MD5")
+            self._are_md5 = False
+
+
+class RangeSums:
+    """The checksums of an object that arrives in ranges; each range is fed in the order of its bytes."""
+
+    def __init__(self) -> None:
+        from awscrt import checksums  # type: ignore[import-untyped]  # it has no types
+
+        self._crt = checksums
+        self._ranges: dict[int, tuple[int, dict[str, int]]] = {}
+
+    def feed(self, start: int, data: Buffer) -> None:
+        """Take the next bytes of the range that begins at `start`."""
+        size, values = self._ranges.get(start, (0, dict.fromkeys(COMBINED, 0)))
+        added = {name: getattr(self._crt, name)(memoryview(data), value) for name, value in values.items()}
+        self._ranges[start] = size + len(data), added
+
+    def value(self, name: str) -> str:
+        """Return the checksum of the whole object, base64."""
+        combine = getattr(self._crt, f"combine_{name}")
+        total = 0
+        for start in sorted(self._ranges):
+            size, values = self._ranges[start]
+            total = combine(total, values[name], size)
+        return base64.b64encode(total.to_bytes(COMBINED[name], "big")).decode()
+
+
+def check_whole(url: str, descriptor: int, info: ObjectInfo, sums: RangeSums, known: Checksums) -> None:
+    """Compare a file that arrived in ranges with all that the store knows of it.
+
+    Raises a failure that may pass when a checksum differs.
+    """
+    for name, expected in known.of_object.items():
+        value = sums.value(name) if name in COMBINED else file_checksum(descriptor, name)
+        if value is not None and value != expected:
+            raise corrupted(url, name.upper())
+    etag_says_all = not known.of_object and known.etag_is_md5 and is_plain_md5(info.etag)
+    if etag_says_all and file_md5(descriptor) != (info.etag or "").strip('"'):
+        raise corrupted(url, "MD5")
+
+
+def file_checksum(descriptor: int, name: str) -> str | None:
+    """Return a checksum of a file as S3 writes it (base64), or None for one that is not known here."""
+    if name == "crc32":
+        value = 0
+        for data in _read(descriptor):
+            value = zlib.crc32(data, value)
+        return base64.b64encode(value.to_bytes(4, "big")).decode()
+    if name not in {"sha1", "sha256"}:
+        return None
+    return base64.b64encode(_digest(descriptor, name).digest()).decode()
+
+
+def file_md5(descriptor: int) -> str:
+    """Return the MD5 of a file, hex."""
+    digest: str = _digest(descriptor, "md5").hexdigest()
+    return digest
+
+
+def _digest(descriptor: int, name: str) -> Any:
+    digest = hashlib.new(name, usedforsecurity=False)
+    for data in _read(descriptor):
+        digest.update(data)
+    return digest
+
+
+def _read(descriptor: int) -> Iterator[bytes]:
+    position = 0
+    while data := os.pread(descriptor, READ_BYTES, position):
+        yield data
+        position += len(data)

@@ -1,0 +1,242 @@
+"""Downloads: an object or a folder of them, each whole under its name or not there at all."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from hyperplane.errors import HyperplaneError, ObjectChangedError, ObjectNotFoundError, StoreError
+from hyperplane.stores.objects import ObjectInfo, ObjectStore, is_plain_md5
+from hyperplane.stores.retrying import PATIENCE, retry
+from hyperplane.transfer import checking
+from hyperplane.transfer.checking import Etags, RangeSums
+from hyperplane.transfer.landing import Landing, Part
+from hyperplane.transfer.names import Clashes, UnusableNameError, local_parts
+from hyperplane.transfer.outcome import Derived, Tally, Transfer
+from hyperplane.transfer.running import RANGE_THREADS, Options, at_least, concerns_all, failed, run
+from hyperplane.transfer.workers import Cancellation, Workers
+
+RANGED_BYTES = 48 << 20
+SMALLEST_RANGE_BYTES = 16 << 20
+LARGEST_RANGE_BYTES = 64 << 20
+CHANGES_BORNE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """What to copy where: the objects below `prefix`, or the one of that key, to `target`.
+
+    For a folder (an empty prefix or one with a final slash) `target` is the folder that becomes its
+    copy; for one object it is the file. Missing folders are made.
+    """
+
+    prefix: str
+    target: Path
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this is about all objects below a prefix."""
+        return not self.prefix or self.prefix.endswith("/")
+
+
+class _Item(NamedTuple):
+    name: str
+    info: ObjectInfo
+
+
+def download(store: ObjectStore, what: Download, options: Options) -> Transfer:
+    """Copy objects to local files.
+
+    Raises `ObjectNotFoundError` where there is nothing to copy, `TransferError` where some could not be
+    copied (the others were) or fewer than `min_files` fit, `StoreError` where the store cannot be used.
+    """
+    return _Downloading(store, what, options).run()
+
+
+class _Downloading:
+    def __init__(self, store: ObjectStore, what: Download, options: Options) -> None:
+        self._cancellation = Cancellation()
+        self._patience = replace(PATIENCE, sleep=self._cancellation.sleep)
+        self._store = store.patient(self._cancellation.sleep)
+        self._what = what
+        self._options = options
+        self._tally = Tally()
+        self._etags = Etags(store.url, store.checksums)
+        self._one_large = Lock()
+        self._clashes = Clashes()
+        folder = what.target if what.is_folder else what.target.parent
+        # one object alone is asked for by its key; a listing would need a permission more
+        items = self._listed() if what.is_folder else self._single()
+        self._items = at_least(items, options.min_files, f"{store.url}/{what.prefix}")
+        first = next(self._items, None)
+        self._first = [] if first is None else [first]
+        self._landing = Landing(folder)
+
+    def run(self) -> Transfer:
+        try:
+            run(self._take, self._all(), self._options, self._tally, self._cancellation)
+        finally:
+            self._landing.close()
+        transfer = self._transfer()
+        if self._tally.failures:
+            raise failed(self._tally, f"{self._store.url}/{self._what.prefix}", transfer)
+        return transfer
+
+    def _all(self) -> Iterator[_Item]:
+        yield from self._first
+        yield from self._items
+
+    def _single(self) -> Iterator[_Item]:
+        name = self._what.target.name
+        if self._options.filter.takes(self._what.prefix.rpartition("/")[2]):
+            yield _Item(name, self._found(self._what.prefix))
+
+    def _found(self, key: str) -> ObjectInfo:
+        try:
+            return self._store.head(key)
+        except ObjectNotFoundError:
+            if self._is_folder(key):
+                raise ObjectNotFoundError(
+                    f"there is no object {self._store.url}/{key}",
+                    hint=f"There is a folder: write {key}/ with a final slash.",
+                    url=f"{self._store.url}/{key}",
+                ) from None
+            raise
+
+    def _is_folder(self, key: str) -> bool:
+        with suppress(StoreError):  # to list may be forbidden
+            return next(self._store.pages(f"{key}/"), None) is not None
+        return False
+
+    def _listed(self) -> Iterator[_Item]:
+        prefix = self._what.prefix
+        is_empty = True
+        for page in self._store.pages(prefix):
+            is_empty = is_empty and not page
+            for info in page:
+                name = info.key.removeprefix(prefix)
+                if not _is_marker(name, info) and self._options.filter.takes(name) and self._is_usable(name):
+                    yield _Item(name, info)
+        if is_empty and prefix:
+            url = f"{self._store.url}/{prefix}"
+            raise ObjectNotFoundError(
+                f"there is nothing below {url}", hint="Mend the name of the folder.", url=url
+            )
+
+    def _is_usable(self, name: str) -> bool:
+        try:
+            local_parts(name)
+            self._clashes.check(name)
+        except UnusableNameError as error:
+            self._tally.failures[name] = error
+            return False
+        return True
+
+    def _take(self, item: _Item) -> None:
+        parts = local_parts(item.name)
+        try:
+            if self._options.skip_unchanged and self._is_unchanged(parts, item.info):
+                self._tally.skipped.append(item.name)
+                return
+            size_bytes = self._fetch(parts, item.info)
+        except (HyperplaneError, OSError) as error:
+            if concerns_all(error):
+                raise
+            self._tally.failures[item.name] = error
+        else:
+            self._tally.add_done(item.name, size_bytes)
+
+    def _is_unchanged(self, parts: tuple[str, ...], info: ObjectInfo) -> bool:
+        found = self._landing.stat(parts)
+        if found is None or not stat.S_ISREG(found.st_mode) or found.st_size != info.size_bytes:
+            return False
+        if info.modified is not None and int(found.st_mtime) == int(info.modified.timestamp()):
+            return True
+        if not is_plain_md5(info.etag):
+            return False
+        descriptor = self._landing.open(parts)
+        try:
+            return checking.file_md5(descriptor) == (info.etag or "").strip('"')
+        finally:
+            os.close(descriptor)
+
+    def _fetch(self, parts: tuple[str, ...], info: ObjectInfo) -> int:
+        """Fetch one object, and return its size; what changes or is damaged on its way is fetched anew."""
+        for _ in range(CHANGES_BORNE):
+            with suppress(ObjectChangedError):
+                return self._fetch_patiently(parts, info)
+            info = self._store.head(info.key)
+        return self._fetch_patiently(parts, info)
+
+    def _fetch_patiently(self, parts: tuple[str, ...], info: ObjectInfo) -> int:
+        return retry(partial(self._fetch_once, parts, info), renew=_nothing, patience=self._patience)
+
+    def _fetch_once(self, parts: tuple[str, ...], info: ObjectInfo) -> int:
+        with self._landing.part(parts) as part:
+            if info.size_bytes < RANGED_BYTES:
+                info = self._stream(part, info)
+            else:
+                self._fetch_ranges(part, info)
+            part.finish(info.modified)
+            return info.size_bytes
+
+    def _stream(self, part: Part, info: ObjectInfo) -> ObjectInfo:
+        reading = self._store.read(info.key)
+        digest = self._etags.digest(reading.info)
+        position = 0
+        for chunk in reading.chunks:
+            self._cancellation.check()
+            part.write(chunk, position)
+            position += len(chunk)
+            if digest is not None:
+                digest.update(chunk)
+            self._tally.add_bytes(len(chunk))
+        self._etags.check(reading.info, digest)
+        return reading.info
+
+    def _fetch_ranges(self, part: Part, info: ObjectInfo) -> None:
+        sums = RangeSums()
+        size = min(LARGEST_RANGE_BYTES, max(SMALLEST_RANGE_BYTES, info.size_bytes // 16))
+        ranges = ((start, min(start + size, info.size_bytes)) for start in range(0, info.size_bytes, size))
+        fetch = partial(self._fetch_range, part, info, sums)
+        with self._one_large:
+            Workers(fetch, ranges, Cancellation(self._cancellation)).run(RANGE_THREADS)
+        self._cancellation.check()
+        known = self._store.checksums(info.key)
+        checking.check_whole(f"{self._store.url}/{info.key}", part.descriptor, info, sums, known)
+
+    def _fetch_range(self, part: Part, info: ObjectInfo, sums: RangeSums, span: tuple[int, int]) -> None:
+        start, stop = span
+        position = start
+        for chunk in self._store.read(info.key, start, stop, etag=info.etag).chunks:
+            self._cancellation.check()
+            part.write(chunk, position)
+            sums.feed(start, chunk)
+            position += len(chunk)
+            self._tally.add_bytes(len(chunk))
+
+    def _transfer(self) -> Transfer:
+        tally, what = self._tally, self._what
+        names = sorted(tally.done)
+        files = Derived(what.target.joinpath, names) if what.is_folder else [what.target for _ in names]
+        keys = Derived(lambda name: f"{self._store.url}/{what.prefix}{name}", names)
+        return Transfer(
+            files=files,
+            urls=keys if what.is_folder else [f"{self._store.url}/{what.prefix}" for _ in names],
+            skipped=sorted(tally.skipped),
+            size_bytes=tally.size_bytes,
+            seconds=tally.seconds,
+        )
+
+
+def _is_marker(name: str, info: ObjectInfo) -> bool:
+    return info.size_bytes == 0 and (not name or name.endswith("/"))
+
+
+def _nothing() -> None:
+    """Renew nothing: the store has done it."""

@@ -1,0 +1,87 @@
+"""What downloads and uploads share: the options, the threads, and how failures are told."""
+
+import errno
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hyperplane.errors import CredentialsError, HyperplaneError, TransferError
+from hyperplane.transfer.filters import Filter
+from hyperplane.transfer.outcome import ProgressCallback, Tally
+from hyperplane.transfer.workers import Cancellation, Workers
+
+T = TypeVar("T")
+
+SMALL_THREADS = 24
+RANGE_THREADS = max(4, min(16, os.cpu_count() or 1))
+SHOWN_FAILURES = 3
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a folder is copied. `threads`: how many files at once, at most."""
+
+    filter: Filter = field(default_factory=Filter)
+    min_files: int = 0
+    skip_unchanged: bool = False
+    progress: ProgressCallback | None = None
+    threads: int = SMALL_THREADS
+
+
+def run(
+    work: Callable[[T], object],
+    things: Iterable[T],
+    options: Options,
+    tally: Tally,
+    cancellation: Cancellation,
+) -> None:
+    """Do the work in threads, and tell the progress meanwhile and in the end."""
+    tell = options.progress
+
+    def tick() -> None:
+        if tell is not None:
+            tell(tally.progress())
+
+    Workers(work, things, cancellation).run(options.threads, tick=tick)
+    tick()
+
+
+def at_least(things: Iterator[T], wanted: int, what: str) -> Iterator[T]:
+    """Return the same things. Raises `TransferError`, before any was used, where there are fewer."""
+    first = list(itertools.islice(things, wanted))
+    if len(first) < wanted:
+        raise TransferError(
+            f"{len(first)} files of {what} fit, and at least {wanted} were wanted",
+            hint="Look at the filter and the folder, or ask for fewer with min_files.",
+        )
+    return itertools.chain(first, things)
+
+
+def concerns_all(error: Exception) -> bool:
+    """Say whether no other file will fare better: the disk is full, the credentials are not taken."""
+    is_of_disk = isinstance(error, OSError) and error.errno in _DISK_ERRORS
+    return isinstance(error, CredentialsError) or is_of_disk
+
+
+def failed(tally: Tally, what: str, transfer: object) -> TransferError:
+    """Return the error that tells of all files that could not be copied."""
+    failures = dict(sorted(tally.failures.items()))
+    shown = [_told(name, error) for name, error in itertools.islice(failures.items(), SHOWN_FAILURES)]
+    more = f"; and {len(failures) - len(shown)} more" if len(failures) > len(shown) else ""
+    count = f"{len(failures)} file{'' if len(failures) == 1 else 's'}"
+    return TransferError(
+        f"{count} of {what} could not be copied, {len(tally.done)} were: {'; '.join(shown)}{more}",
+        hint="error.failures has all of them, error.transfer what was copied.",
+        failures=failures,
+        transfer=transfer,
+    )
+
+
+def _told(name: str, error: Exception) -> str:
+    if isinstance(error, HyperplaneError):
+        return error.message
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    return f"{name!r}: {reason}"

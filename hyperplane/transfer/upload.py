@@ -1,0 +1,254 @@
+"""Uploads: a file or a folder, each object whole under its key or not there at all."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple, Self
+
+from hyperplane.errors import HyperplaneError, ObjectChangedError, ObjectNotFoundError, UsageError
+from hyperplane.rundir import is_part
+from hyperplane.stores.objects import ObjectInfo, ObjectStore, is_plain_md5, part_bytes_of
+from hyperplane.transfer.names import key_name
+from hyperplane.transfer.outcome import Derived, Tally, Transfer
+from hyperplane.transfer.running import Options, at_least, concerns_all, failed, run
+from hyperplane.transfer.workers import Budget, Cancellation
+
+SINGLE_BYTES = 8 << 20
+MEMORY_BYTES = 64 << 20
+READ_BYTES = 1 << 20
+CHANGES_BORNE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """What to copy where: the file `source` to the object `key`, or the folder to all keys below it.
+
+    For a folder `key` is empty or ends in `/`.
+    """
+
+    source: Path
+    key: str
+
+
+class _Item(NamedTuple):
+    name: str
+    path: str
+
+
+def upload(store: ObjectStore, what: Upload, options: Options) -> Transfer:
+    """Copy local files to objects; links to files and folders are followed.
+
+    Raises `UsageError` where the source is not there, `TransferError` where some files could not be
+    copied (the others were) or fewer than `min_files` fit, `StoreError` where the store cannot be used.
+    """
+    return _Uploading(store, what, options).run()
+
+
+class _Uploading:
+    def __init__(self, store: ObjectStore, what: Upload, options: Options) -> None:
+        self._cancellation = Cancellation()
+        self._store = store.patient(self._cancellation.sleep)
+        self._what = what
+        self._options = options
+        self._tally = Tally()
+        self._one_large = Lock()
+        self._memory = Budget(MEMORY_BYTES)
+        self._is_folder = what.source.is_dir()
+        items = self._walked() if self._is_folder else self._single()
+        self._items = at_least(items, options.min_files, str(what.source))
+        self._known = self._listed() if options.skip_unchanged else {}
+
+    def run(self) -> Transfer:
+        run(self._take, self._items, self._options, self._tally, self._cancellation)
+        transfer = self._transfer()
+        if self._tally.failures:
+            raise failed(self._tally, str(self._what.source), transfer)
+        return transfer
+
+    def _single(self) -> Iterator[_Item]:
+        if self._options.filter.takes(self._what.source.name):
+            yield _Item("", str(self._what.source))
+
+    def _walked(self) -> Iterator[_Item]:
+        for name, path in walk(self._what.source, self._tally.failures):
+            if self._options.filter.takes(name):
+                yield _Item(name, path)
+
+    def _listed(self) -> dict[str, ObjectInfo]:
+        key = self._what.key
+        if self._is_folder:
+            return {info.key: info for page in self._store.pages(key) for info in page}
+        with suppress(ObjectNotFoundError):
+            return {key: self._store.head(key)}
+        return {}
+
+    def _take(self, item: _Item) -> None:
+        try:
+            key = self._what.key + key_name(item.name)
+            if key in self._known and _is_unchanged(item.path, self._known[key]):
+                self._tally.skipped.append(item.name)
+                return
+            size_bytes = self._send(key, item.path)
+        except (HyperplaneError, OSError) as error:
+            if concerns_all(error):
+                raise
+            self._tally.failures[item.name or self._what.source.name] = error
+        else:
+            self._tally.add_done(item.name, size_bytes)
+
+    def _send(self, key: str, path: str) -> int:
+        """Send one file, and return its size; one that changes meanwhile is sent anew."""
+        for _ in range(CHANGES_BORNE):
+            try:
+                return self._send_once(key, path)
+            except _FileChanged:
+                continue
+        raise ObjectChangedError(
+            f"{path} changes while it is read, and was not copied",
+            hint="Copy it once nobody writes to it.",
+            url=path,
+        )
+
+    def _send_once(self, key: str, path: str) -> int:
+        with _Source(path) as source:
+            if source.size_bytes <= SINGLE_BYTES:
+                taken = self._memory.take(source.size_bytes)
+                try:
+                    self._store.write(key, source.read())
+                finally:
+                    self._memory.give_back(taken)
+                self._tally.add_bytes(source.size_bytes)
+            else:
+                with self._one_large:
+                    self._cancellation.check()
+                    chunks = partial(source.chunks, self._each_chunk)
+                    self._store.write_chunks(key, chunks, part_bytes=part_bytes_of(source.size_bytes))
+            return source.size_bytes
+
+    def _each_chunk(self, chunk: bytes) -> None:
+        self._cancellation.check()
+        self._tally.add_bytes(len(chunk))
+
+    def _transfer(self) -> Transfer:
+        tally, what = self._tally, self._what
+        names = sorted(tally.done)
+        return Transfer(
+            files=Derived(what.source.joinpath, names) if self._is_folder else [what.source for _ in names],
+            urls=Derived(lambda name: f"{self._store.url}/{what.key}{name}", names),
+            skipped=[name or what.source.name for name in sorted(tally.skipped)],
+            size_bytes=tally.size_bytes,
+            seconds=tally.seconds,
+        )
+
+
+class _FileChanged(Exception):  # noqa: N818 - nobody sees it
+    """The file is not what it was when it was opened."""
+
+
+class _Source:
+    """A local file that must stay as it is while it is read."""
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._before = os.fstat(self._descriptor)
+        self.size_bytes = self._before.st_size
+        if not stat.S_ISREG(self._before.st_mode):
+            os.close(self._descriptor)
+            raise UsageError(f"{path} is no regular file", hint="Only files can become objects.")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def read(self) -> bytes:
+        """Return all of the file."""
+        content = b"".join(self._pieces(SINGLE_BYTES))
+        self._check(len(content))
+        return content
+
+    def chunks(self, each: Callable[[bytes], object]) -> Iterator[bytes]:
+        """Yield the file in pieces, each of them shown to a function first."""
+        position = 0
+        for piece in self._pieces(READ_BYTES):
+            each(piece)
+            yield piece
+            position += len(piece)
+        self._check(position)
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        position = 0
+        # one that grows faster than it is read would never end
+        while position <= self.size_bytes and (piece := os.pread(self._descriptor, size, position)):
+            yield piece
+            position += len(piece)
+
+    def _check(self, received: int) -> None:
+        after = os.fstat(self._descriptor)
+        same = (self._before.st_mtime_ns, self._before.st_size) == (after.st_mtime_ns, after.st_size)
+        if not same or received != self.size_bytes:
+            raise _FileChanged
+
+
+def walk(folder: Path, failures: dict[str, Exception]) -> Iterator[tuple[str, str]]:
+    """Yield name and path of every file below a folder, sorted; what is no file or folder is a failure."""
+    yield from _walk(str(folder), "", (_identity(folder.stat()),), failures)
+
+
+def _walk(
+    folder: str, prefix: str, around: tuple[tuple[int, int], ...], failures: dict[str, Exception]
+) -> Iterator[tuple[str, str]]:
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        failures[prefix or "."] = error
+        return
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.is_file():
+            if not is_part(entry.name):
+                yield name, entry.path
+        elif entry.is_dir():
+            identity = _identity(entry.stat())
+            if identity in around:
+                failures[name] = UsageError(
+                    f"{entry.path} leads back to a folder around it", hint="Remove the link."
+                )
+            else:
+                yield from _walk(entry.path, f"{name}/", (*around, identity), failures)
+        else:
+            what = "a link to nothing" if entry.is_symlink() else "no regular file"
+            failures[name] = UsageError(
+                f"{entry.path} is {what}", hint="Remove it, or leave it out with a filter."
+            )
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _is_unchanged(path: str, known: ObjectInfo) -> bool:
+    """Say whether a file is what the object was made from: its size, and its times or its MD5.
+
+    The time of the last change of any kind counts, which nobody can set: a file that took the place
+    of another one has changed now, however old it says it is.
+    """
+    status = os.stat(path)  # noqa: PTH116 - of 100,000 files, paths are made for none
+    if status.st_size != known.size_bytes:
+        return False
+    if known.modified is not None and max(status.st_mtime, status.st_ctime) < int(known.modified.timestamp()):
+        return True
+    return is_plain_md5(known.etag) and _md5(path) == (known.etag or "").strip('"')
+
+
+def _md5(path: str) -> str:
+    with open(path, "rb") as file:  # noqa: PTH123 - likewise
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

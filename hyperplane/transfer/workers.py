@@ -1,0 +1,121 @@
+"""Work on many things at once, in threads that stop when the caller is interrupted."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+TICK_S = 0.1
+PATIENCE_S = 10.0
+
+
+class Cancelled(BaseException):
+    """The work is not wanted any more. Raised in workers alone."""
+
+
+class Cancellation:
+    """Whether the work is still wanted; that of a part of it ends with that of the whole too."""
+
+    def __init__(self, whole: "Cancellation | None" = None) -> None:
+        self._event = threading.Event()
+        self._whole = whole
+
+    def set(self) -> None:
+        """Have all workers end."""
+        self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether they are to end."""
+        return self._event.is_set() or (self._whole is not None and self._whole.is_set)
+
+    def check(self) -> None:
+        """Raise `Cancelled` when they are to end."""
+        if self.is_set:
+            raise Cancelled
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, at most until they are to end. Raises `Cancelled` then."""
+        if self._event.wait(seconds):
+            raise Cancelled
+
+
+class Workers:
+    """Threads that take one thing after the other; the first exception of one of them ends all."""
+
+    def __init__(self, work: Callable[[T], object], things: Iterable[T], cancellation: Cancellation) -> None:
+        self._work = work
+        self._things = iter(things)
+        self._cancellation = cancellation
+        self._taking = threading.Lock()
+        self._error: BaseException | None = None
+
+    def run(self, threads: int, *, tick: Callable[[], object] = lambda: None) -> None:
+        """Have everything done; `tick` is called in this thread meanwhile, about ten times a second.
+
+        When this thread is interrupted, the workers are told, and waited for, but not for ever.
+        """
+        running = [
+            threading.Thread(target=self._run, daemon=True, name=f"transfer-{n}") for n in range(threads)
+        ]
+        try:
+            for thread in running:
+                thread.start()
+            for thread in running:
+                while thread.is_alive():
+                    thread.join(TICK_S)
+                    tick()
+        except BaseException:
+            self._cancellation.set()
+            _wait_for(running)
+            raise
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            while not self._cancellation.is_set:
+                with self._taking:
+                    if self._error is not None or (thing := next(self._things, None)) is None:
+                        return
+                self._work(thing)
+        except Cancelled:
+            return
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._cancellation.set()
+        with self._taking:
+            self._error = self._error or error
+
+
+def _wait_for(threads: list[threading.Thread]) -> None:
+    give_up_at = time.monotonic() + PATIENCE_S
+    for thread in threads:
+        if thread.ident is not None:
+            thread.join(max(0.0, give_up_at - time.monotonic()))
+
+
+class Budget:
+    """An amount that may be used at once; one thing that needs more than all of it waits for all of it."""
+
+    def __init__(self, amount: int) -> None:
+        self._amount = self._left = amount
+        self._condition = threading.Condition()
+
+    def take(self, amount: int) -> int:
+        """Wait until there is as much, and return what is to be given back."""
+        wanted = min(amount, self._amount)
+        with self._condition:
+            self._condition.wait_for(lambda: self._left >= wanted)
+            self._left -= wanted
+        return wanted
+
+    def give_back(self, amount: int) -> None:
+        """Let others have it."""
+        with self._condition:
+            self._left += amount
+            self._condition.notify_all()
