@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from faultys3 import FaultyS3
 
 from hyperplane.testing import S3Server, s3_server
 
@@ -97,3 +98,10 @@ def seaweed_tls_bucket(seaweed_tls):
 def moto_bucket(moto_server):
     """Give moto's server with an empty bucket of the test's own."""
     return with_new_bucket(moto_server)
+
+
+@pytest.fixture
+def faulty_s3():
+    """Give a scripted S3 of the test's own, which does nothing wrong until it is told to."""
+    with FaultyS3() as server:
+        yield server
