@@ -62,6 +62,12 @@ class Call:
         return bool(sent) or bool({"X-Amz-Signature", "X-Amz-Security-Token"} & self.query.keys())
 
     @property
+    def size(self):
+        """Return how long the content is said to be; None where it is not said."""
+        said = self.headers.get("x-amz-decoded-content-length", self.headers.get("content-length"))
+        return None if said is None else int(said)
+
+    @property
     def resource(self):
         """Return the path as errors name it."""
         return f"/{self.bucket}/{self.key}" if self.key else f"/{self.bucket}"

@@ -10,6 +10,8 @@ KINDS = ("valid", "expired", "wrong-host")
 
 def context_of(kind, folder):
     """Return the TLS context of a server with such a certificate, and the file of its authority."""
+    if kind not in KINDS:
+        raise ValueError(f"no kind of certificate is {kind!r}: use one of {', '.join(KINDS)}")
     authority = trustme.CA()
     name = "another-host.example" if kind == "wrong-host" else "127.0.0.1"
     begin, end = _validity(expired=kind == "expired")

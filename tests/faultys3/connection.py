@@ -28,8 +28,7 @@ class Pace:
 
 async def read_body(request, call, pace, cut):
     """Return the body as it was sent; where a cut ends it, act on that."""
-    size = int(call.headers.get("content-length", 0))
-    limit = cut.limit(size) if cut is not None and size else None
+    limit = cut.limit(call.size) if cut is not None and call.size else None
     if call.headers.get("expect", "").lower() == "100-continue":
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     chunks = []

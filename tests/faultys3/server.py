@@ -5,6 +5,7 @@ import functools
 import tempfile
 import threading
 import time
+import weakref
 from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
@@ -20,7 +21,6 @@ from faultys3.rules import Rule
 from faultys3.store import Store, Stored, etag_of, kept_headers
 
 ADDRESS = "127.0.0.1"
-START_PATIENCE_S = 10
 REGION = "us-east-1"
 MIN_PART_BYTES = 5 * 1024 * 1024
 _NEEDS_LENGTH = {"PutObject", "UploadPart"}
@@ -73,19 +73,17 @@ class FaultyS3:
         complete = functools.partial(multipart.complete_upload, min_part_bytes=min_part_bytes)
         self._operations = {**_OPERATIONS, "CompleteMultipartUpload": complete}
         self._tls = tls
+        self._transports = weakref.WeakSet()
 
     def __enter__(self):
         self._folder = tempfile.TemporaryDirectory(prefix="faulty-s3-")
-        self._context = None
-        if self._tls is not None:
-            self._context, self.ca_file = certificates.context_of(self._tls, Path(self._folder.name))
-        self._is_ready = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve()), name="faulty-s3", daemon=True
-        )
+        self._is_ready, self._failure = threading.Event(), None
+        self._thread = threading.Thread(target=self._run, name="faulty-s3", daemon=True)
         self._thread.start()
-        if not self._is_ready.wait(START_PATIENCE_S):
-            raise TimeoutError("the scripted S3 did not start")
+        self._is_ready.wait()
+        if self._failure is not None:
+            self._folder.cleanup()
+            raise self._failure
         return self
 
     def __exit__(self, *_):
@@ -126,24 +124,39 @@ class FaultyS3:
         return [c for c in self.calls if c.operation == operation and key in {None, c.key}]
 
     def _run(self):
-        asyncio.run(self._serve())
+        try:
+            asyncio.run(self._serve())
+        except (OSError, ValueError) as error:
+            self._failure = error
+        finally:
+            self._is_ready.set()
 
     async def _serve(self):
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        context = None
+        if self._tls is not None:
+            context, self.ca_file = certificates.context_of(self._tls, Path(self._folder.name))
         server = web.Server(self._handle, access_log=None, auto_decompress=False)
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, ADDRESS, 0, ssl_context=self._context).start()
-        port = runner.addresses[0][1]
-        self.endpoint_url = f"{'http' if self._context is None else 'https'}://{ADDRESS}:{port}"
-        self._is_ready.set()
-        await self._stopped.wait()
-        await runner.cleanup()
+        try:
+            await web.TCPSite(runner, ADDRESS, 0, ssl_context=context).start()
+            scheme = "http" if context is None else "https"
+            self.endpoint_url = f"{scheme}://{ADDRESS}:{runner.addresses[0][1]}"
+            self._is_ready.set()
+            await self._stopped.wait()
+        finally:
+            await runner.cleanup()
+            # closed over TLS, or in mid-body, a connection waits for its client: not here
+            for transport in self._transports:
+                transport.abort()
+            await asyncio.sleep(0)
 
     async def _handle(self, request):
         headers = {name.lower(): value for name, value in request.headers.items()}
         call = call_of(request.method, request.raw_path, headers)
         self.calls.append(call)
+        self._transports.add(request.transport)
         faults = [rule.fault for rule in list(self.rules) if rule.applies_to(call)]
         call.faults = tuple(fault.name for fault in faults)
         try:
@@ -167,10 +180,11 @@ class FaultyS3:
         except S3Error as error:
             call.error_code = error.code
             answer = error_document(error, resource=call.resource, is_head=call.method == "HEAD")
+        usual = {"Date": formatdate(self._now(), usegmt=True), "x-amz-request-id": "0000000000000001"}
+        answer = replace(answer, headers={**usual, **answer.headers})
         for fault in faults:
             answer = fault.answered(call, answer)
-        usual = {"Date": formatdate(self._now(), usegmt=True), "x-amz-request-id": "0000000000000001"}
-        return replace(answer, headers={**usual, **answer.headers})
+        return answer
 
     async def _carried_out(self, request, call, faults):
         for fault in faults:
@@ -178,7 +192,7 @@ class FaultyS3:
         raw = await connection.read_body(request, call, self.pace, cut_of(faults))
         check_understood(call)
         signatures.check(call, self.keys, self._now())
-        if call.operation in _NEEDS_LENGTH and "content-length" not in call.headers:
+        if call.operation in _NEEDS_LENGTH and call.size is None:
             raise S3Error("MissingContentLength")
         for fault in faults:
             raw = fault.receive(raw)
