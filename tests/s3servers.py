@@ -3,6 +3,7 @@
 `seaweed` and `seaweed_tls` are throughput, TLS and the protocol; SeaweedFS normalises keys (`a//b`), and
 refuses `..`. `moto_server` keeps every key exactly (but knows none with a line feed), and verifies no
 checksum and no signature.
+`faulty_s3` keeps every key, verifies all, and fails as it is told to.
 `seaweed_bucket`, `seaweed_tls_bucket` and `moto_bucket` are the same with an empty bucket of the test's own.
 """
 
@@ -42,6 +43,12 @@ def client_of(server, **options):
         "verify": None if server.ca_file is None else str(server.ca_file),
     }
     return boto3.session.Session().client("s3", **{**told, **options})
+
+
+def value_of(server):
+    """Return what `s3_server()` would give for a scripted server: with `environ()`, for instance."""
+    names = ("endpoint_url", "bucket", "access_key_id", "secret_access_key", "region", "ca_file")
+    return S3Server(**{name: getattr(server, name) for name in names})
 
 
 def with_new_bucket(server):
