@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from hyperplane.shortcuts import (
         get_env_param,
         get_job_id,
+        get_s3_credentials,
         get_secret,
         get_user_id,
         print_to_file,
@@ -67,6 +68,7 @@ _MODULES = {
     "current_context": "current",
     "get_env_param": "shortcuts",
     "get_job_id": "shortcuts",
+    "get_s3_credentials": "shortcuts",
     "get_secret": "shortcuts",
     "get_user_id": "shortcuts",
     "print_to_file": "shortcuts",
@@ -111,6 +113,7 @@ __all__ = [
     "current_context",
     "get_env_param",
     "get_job_id",
+    "get_s3_credentials",
     "get_secret",
     "get_user_id",
     "print_to_file",

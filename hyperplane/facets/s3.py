@@ -12,7 +12,7 @@ from hyperplane.locks import ForkSafeLock
 from hyperplane.stores import Location, ObjectInfo, ObjectStore
 
 if TYPE_CHECKING:
-    from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]  # it has no types
+    from fsspec.spec import AbstractFileSystem
 
     from hyperplane.stores.account import Account
     from hyperplane.stores.credentials import Credentials

@@ -48,7 +48,7 @@ class RangeSums:
     """The checksums of an object that arrives in ranges; each range is fed in the order of its bytes."""
 
     def __init__(self) -> None:
-        from awscrt import checksums  # type: ignore[import-untyped]  # it has no types
+        from awscrt import checksums
 
         self._crt = checksums
         self._ranges: dict[int, tuple[int, dict[str, int]]] = {}
