@@ -1,10 +1,9 @@
 """The S3 functions of hyperplane-client, and what the original got wrong in them."""
 
-import os
 from pathlib import Path
 
 import pytest
-from s3servers import client_of, moto_bucket, moto_server  # noqa: F401
+from s3servers import client_of
 
 import hyperplane
 from hyperplane.aws_s3_utils import download_from_s3, upload_to_s3
@@ -77,7 +76,7 @@ def test_an_empty_prefix_is_an_error():
         download_from_s3("none/", "out/")
 
 
-def test_a_missing_bucket_is_an_error(moto_server, monkeypatch):  # noqa: F811
+def test_a_missing_bucket_is_an_error(moto_server, monkeypatch):
     """The original said nothing."""
     for name, value in moto_server.environ().items():
         monkeypatch.setenv(name, value)
@@ -126,7 +125,7 @@ def test_what_they_return_every_call_takes():
         assert "s3://fake/key" == download_from_s3(url, "g") == upload_to_s3("g", url)
 
 
-def test_uploading_needs_no_permission_to_ask_for_the_bucket(moto_bucket, monkeypatch):  # noqa: F811
+def test_uploading_needs_no_permission_to_ask_for_the_bucket(moto_bucket, monkeypatch):
     """Without an open context the variables alone say where; the object is there."""
     for name, value in moto_bucket.environ().items():
         monkeypatch.setenv(name, value)
@@ -135,7 +134,7 @@ def test_uploading_needs_no_permission_to_ask_for_the_bucket(moto_bucket, monkey
     assert b"1" == client_of(moto_bucket).get_object(Bucket=moto_bucket.bucket, Key="dir/f")["Body"].read()
 
 
-def test_the_credentials_are_a_dictionary(moto_bucket, monkeypatch):  # noqa: F811
+def test_the_credentials_are_a_dictionary(moto_bucket, monkeypatch):
     """With the names that the original gave them; the bucket's URL is its name."""
     variables = {
         "HYPERPLANE_SECRET_s3_bucket_name": "my_aws_bucket_name",
@@ -161,4 +160,3 @@ def test_paths_may_be_objects(tmp_path):
         assert "s3://fake/f" == upload_to_s3(tmp_path / "f")
         assert "s3://fake/f" == download_from_s3("f", tmp_path / "g")
     assert b"1" == (tmp_path / "g").read_bytes()
-    assert not os.path.exists("f")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from s3servers import client_of, moto_bucket, moto_server  # noqa: F401
+from s3servers import client_of
 
 SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
 IN_CI = os.environ.get("CI") == "true"
@@ -116,7 +116,7 @@ def test_ids_are_got(snippets, variables, printed):
 
 
 @pytest.fixture
-def triplet(moto_bucket):  # noqa: F811 - the fixture
+def triplet(moto_bucket):
     """The variables of the seed, the store they are for, and its client."""
     variables = moto_bucket.environ()
     variables["HYPERPLANE_SECRET_s3_bucket_name"] = variables.pop("HYPERPLANE_S3_BUCKET")
@@ -124,7 +124,7 @@ def triplet(moto_bucket):  # noqa: F811 - the fixture
 
 
 @pytest.fixture
-def objects(moto_bucket):  # noqa: F811
+def objects(moto_bucket):
     """A function that puts objects, and returns all that there are."""
 
     def put(**contents):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import add
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -224,7 +225,7 @@ class _Downloading:
         tally, what = self._tally, self._what
         names = sorted(tally.done)
         files = Derived(what.target.joinpath, names) if what.is_folder else [what.target for _ in names]
-        keys = Derived(lambda name: f"{self._store.url}/{what.prefix}{name}", names)
+        keys = Derived(partial(add, f"{self._store.url}/{what.prefix}"), names)
         return Transfer(
             files=files,
             urls=keys if what.is_folder else [f"{self._store.url}/{what.prefix}" for _ in names],

@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from s3servers import client_of, moto_bucket, moto_server, seaweed, seaweed_bucket  # noqa: F401
+from faultys3 import FaultyS3
+from s3servers import client_of, value_of
 
 from hyperplane.cli import main
 
 
 @pytest.fixture
-def call(capsys, moto_bucket, monkeypatch):  # noqa: F811 - the fixture
+def call(capsys, moto_bucket, monkeypatch):
     """Return a function that calls the command line here, and returns exit code, stdout and stderr."""
     for name, value in moto_bucket.environ().items():
         monkeypatch.setenv(name, value)
@@ -29,7 +30,7 @@ def call(capsys, moto_bucket, monkeypatch):  # noqa: F811 - the fixture
 
 
 @pytest.fixture
-def objects(moto_bucket):  # noqa: F811
+def objects(moto_bucket):
     """Put three objects."""
     client = client_of(moto_bucket)
     for key, content in {"d/a.csv": b"1", "d/e/b.csv": b"22", "d/notes": b"333"}.items():
@@ -75,7 +76,7 @@ def test_what_has_not_changed_is_counted(call, objects):
     assert out.endswith(", 3 unchanged\n")
 
 
-def test_an_upload_is_data(call, moto_bucket):  # noqa: F811
+def test_an_upload_is_data(call, moto_bucket):
     """For programs: the files, and where they are."""
     Path("f").write_bytes(b"1")
     _, out, _ = call("upload", "f", "d/", "--json")
@@ -99,7 +100,7 @@ def test_an_upload_is_data(call, moto_bucket):  # noqa: F811
         (["download", "gs://bucket/x"], 64, "'gs://bucket/x' is not in S3"),
     ],
 )
-def test_errors_are_two_lines(call, objects, moto_bucket, words, code, told):  # noqa: F811
+def test_errors_are_two_lines(call, objects, moto_bucket, words, code, told):
     """What failed, and what to do next."""
     found, out, err = call(*words)
     assert (code, "") == (found, out)
@@ -108,17 +109,21 @@ def test_errors_are_two_lines(call, objects, moto_bucket, words, code, told):  #
     assert second.startswith("  ")
 
 
-def test_a_longer_copy_draws_a_bar(faulty_s3, monkeypatch):
+def test_a_longer_copy_draws_a_bar():
     """On a terminal, from the first second on; it is gone in the end."""
-    from s3servers import value_of
-
     Path("file").write_bytes(os.urandom(6 << 20))
-    faulty_s3.bytes_per_second = 3 << 20
+    with FaultyS3(bytes_per_s=3 << 20) as server:
+        shown, out = on_a_terminal("s3", "upload", "file", "key", **value_of(server).environ())
+    assert b"upload" in shown
+    assert out.startswith("uploaded 1 file, 6.0 MiB")
+
+
+def on_a_terminal(*words, **variables):
+    """Run a command with a terminal for its standard error, and return what came there, and its output."""
     screen, terminal = pty.openpty()
-    command = [sys.executable, "-m", "hyperplane", "s3", "upload", "file", "key"]
     with subprocess.Popen(
-        command,
-        env={**os.environ, **value_of(faulty_s3).environ(), "TERM": "xterm"},
+        [sys.executable, "-m", "hyperplane", *words],
+        env={**os.environ, **variables, "TERM": "xterm"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=terminal,
@@ -131,8 +136,7 @@ def test_a_longer_copy_draws_a_bar(faulty_s3, monkeypatch):
         out = process.stdout.read()
     os.close(screen)
     assert 0 == process.returncode
-    assert b"upload" in shown
-    assert out.startswith("uploaded 1 file, 6.0 MiB")
+    return shown, out
 
 
 def read(screen):

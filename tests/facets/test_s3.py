@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from s3servers import client_of, moto_bucket, moto_server, seaweed, seaweed_bucket, with_new_bucket  # noqa: F401
+from s3servers import client_of, with_new_bucket
 
 import hyperplane
 from hyperplane.testing import FakeJobContext
@@ -47,7 +47,7 @@ class TestS3(S3Conformance):
 
 
 @pytest.fixture
-def context(seaweed_bucket):  # noqa: F811 - the fixture
+def context(seaweed_bucket):
     """Give a context over an empty bucket."""
     with hyperplane.JobContext(environ=seaweed_bucket.environ()) as made:
         yield made
@@ -76,14 +76,14 @@ def test_the_file_system_needs_an_extra(context, monkeypatch):
         context.s3.filesystem()
 
 
-def test_the_credentials_are_those_of_the_secrets(context, seaweed_bucket):  # noqa: F811
+def test_the_credentials_are_those_of_the_secrets(context, seaweed_bucket):
     """Their repr shows no secret."""
     found = context.s3.credentials
     assert seaweed_bucket.secret_access_key == found.secret_access_key
     assert seaweed_bucket.secret_access_key not in repr(found)
 
 
-def test_another_bucket_is_used(context, seaweed):  # noqa: F811
+def test_another_bucket_is_used(context, seaweed):
     """`using` changes the bucket alone."""
     other = with_new_bucket(seaweed).bucket
     context.s3.using(other).write_bytes("key", b"there")
@@ -91,7 +91,7 @@ def test_another_bucket_is_used(context, seaweed):  # noqa: F811
     assert not context.s3.exists("key")
 
 
-def test_another_account_is_used(seaweed_bucket, moto_bucket):  # noqa: F811
+def test_another_account_is_used(seaweed_bucket, moto_bucket):
     """Another store, with credentials of other secrets, beside the usual one."""
     partner = {
         f"{PARTNER}_id": moto_bucket.access_key_id,
@@ -107,7 +107,7 @@ def test_another_account_is_used(seaweed_bucket, moto_bucket):  # noqa: F811
     assert b"theirs" == client_of(moto_bucket).get_object(Bucket=moto_bucket.bucket, Key="key")["Body"].read()
 
 
-def test_half_an_account_is_an_error(seaweed_bucket):  # noqa: F811
+def test_half_an_account_is_an_error(seaweed_bucket):
     """It names the secret that is missing."""
     with hyperplane.JobContext(
         environ={**seaweed_bucket.environ(), f"{PARTNER}_id": "an-id-of-theirs"}
@@ -117,7 +117,7 @@ def test_half_an_account_is_an_error(seaweed_bucket):  # noqa: F811
             theirs.read_bytes("key")
 
 
-def test_a_profile_is_used(seaweed_bucket, tmp_path):  # noqa: F811
+def test_a_profile_is_used(seaweed_bucket, tmp_path):
     """One of AWS's files, which `.env` or the environment may name."""
     file = tmp_path / "credentials"
     file.write_text(
@@ -136,7 +136,7 @@ def test_a_profile_is_used(seaweed_bucket, tmp_path):  # noqa: F811
         assert "***" == ctx._parts.masker.mask(seaweed_bucket.secret_access_key)
 
 
-def test_the_bucket_may_be_a_secret_of_the_triplet(seaweed_bucket):  # noqa: F811
+def test_the_bucket_may_be_a_secret_of_the_triplet(seaweed_bucket):
     """Its name is in the messages: it is no secret."""
     environ = seaweed_bucket.environ()
     environ["HYPERPLANE_SECRET_s3_bucket_name"] = environ.pop("HYPERPLANE_S3_BUCKET")
@@ -162,7 +162,7 @@ def test_no_credentials_are_an_error(monkeypatch):
             ctx.s3.read_bytes("s3://bucket/key")
 
 
-def test_wrong_credentials_are_an_error(seaweed_bucket):  # noqa: F811
+def test_wrong_credentials_are_an_error(seaweed_bucket):
     """It does not show them."""
     environ = seaweed_bucket.environ() | {"HYPERPLANE_SECRET_s3_access_key_secret": "a-wrong-secret-key"}
     with hyperplane.JobContext(environ=environ) as ctx, pytest.raises(hyperplane.StoreError) as caught:
@@ -216,7 +216,7 @@ def test_progress_is_told():
     assert (2, 5, 0) == (told[-1].files, told[-1].size_bytes, told[-1].skipped)
 
 
-def test_boto3_is_loaded_by_what_needs_it_alone(seaweed_bucket):  # noqa: F811
+def test_boto3_is_loaded_by_what_needs_it_alone(seaweed_bucket):
     """Copies with plain credentials do without it."""
     import scripts
 
