@@ -21,6 +21,7 @@ STRING_LIMIT_BYTES = 128 << 10
 LONGEST_TIMEOUT_S = 1e9
 _NAME_LIMIT = 200
 _DEPTH_LIMIT = 8
+_TOO_DEEP = f"lists and maps are nested deeper than {_DEPTH_LIMIT} levels"
 _OURS = "HYPERPLANE_"
 _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _COUNT = re.compile("0|[1-9][0-9]{0,5}")
@@ -311,7 +312,7 @@ def _node(source: _Source, event: "Event", events: "Iterator[Event]", depth: int
     if isinstance(event, yaml.ScalarEvent):
         return _Scalar(_line(event), event.value)
     if depth == _DEPTH_LIMIT:
-        raise source.error(f"lists and maps are nested deeper than {_DEPTH_LIMIT} levels", _line(event))
+        raise source.error(_TOO_DEEP, _line(event))
     children = _children(source, events, depth + 1)
     if isinstance(event, yaml.SequenceStartEvent):
         return _List(_line(event), tuple(children))
@@ -352,8 +353,10 @@ def _events(source: _Source, text: str) -> "Iterator[Event]":
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = _QUOTED.sub("", getattr(error, "problem", None) or "an escape is no character")
+        # some versions of libyaml give up on depth by themselves, before they have given one event
+        told = _TOO_DEEP if "nesting depth" in problem else f"this is not YAML: {problem}"
         # from None: the parser's own error shows the line, and with it a value
-        raise source.error(f"this is not YAML: {problem}", mark and mark.line + 1) from None
+        raise source.error(told, mark and mark.line + 1) from None
 
 
 def _text(source: _Source) -> str:
