@@ -30,9 +30,11 @@ if TYPE_CHECKING:
         SecretError,
         SecretNameError,
         SecretNotFoundError,
+        SecretSourceError,
         SecretValueError,
         SettingsError,
         UsageError,
+        VaultError,
     )
     from hyperplane.facets.params import Params
     from hyperplane.job import Job
@@ -87,9 +89,11 @@ __all__ = [
     "SecretError",
     "SecretNameError",
     "SecretNotFoundError",
+    "SecretSourceError",
     "SecretValueError",
     "SettingsError",
     "UsageError",
+    "VaultError",
     "current_context",
     "get_env_param",
     "get_job_id",

@@ -97,6 +97,15 @@ class JobSettings(BaseSettings):
     attempt: int = Field(1, ge=1, description="Which attempt at the job this is, from 1.")
     secrets_dir: str | None = Field(None, description="A folder of mounted secrets, one file each.")
     secret_env: Names = Field((), description="Plain variables that are secrets, separated by commas.")
+    vault_dir: NonEmpty | None = Field(None, description="The folder of the local vault.")
+    vault_key_file: NonEmpty | None = Field(None, description="The file with the vault's key.")
+    secrets_manager_prefix: str | None = Field(
+        None, description="Before each name in AWS Secrets Manager, which is asked only where this is set."
+    )
+    ssm_prefix: str | None = Field(
+        None,
+        description="Before each name in AWS SSM Parameter Store, which is asked only where this is set.",
+    )
     output_dir: NonEmpty | None = Field(None, description="The folder for outputs.")
     output_url: Annotated[str | None, AfterValidator(_destination)] = Field(
         None, description="Where outputs are delivered; `none` for nowhere, said on purpose."

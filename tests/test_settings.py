@@ -16,7 +16,17 @@ from hyperplane.settings import JobSettings, is_one_typo, known_variables, load,
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
 SECRET = "open-sesame"
-TEXT_FIELDS = ("job_id", "job_name", "user_id", "secrets_dir", "output_dir", "home", "run_dir")
+TEXT_FIELDS = (
+    "job_id",
+    "job_name",
+    "user_id",
+    "secrets_dir",
+    "vault_dir",
+    "ssm_prefix",
+    "output_dir",
+    "home",
+    "run_dir",
+)
 SOURCES = ("process", "file", "platform")
 
 
@@ -52,6 +62,10 @@ def test_a_process_that_was_told_nothing_has_the_defaults():
         "attempt": 1,
         "secrets_dir": None,
         "secret_env": (),
+        "vault_dir": None,
+        "vault_key_file": None,
+        "secrets_manager_prefix": None,
+        "ssm_prefix": None,
         "output_dir": None,
         "output_url": None,
         "home": None,

@@ -4,13 +4,16 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperplane.journal import one_line, write_line
 from hyperplane.runs.closing import duration_text, near
 from hyperplane.runs.prune import Pruned
 from hyperplane.runs.record import RunRecord
 from hyperplane.runs.survey import Details, duration_s
+
+if TYPE_CHECKING:
+    from hyperplane.secretsources.vault import Summary
 
 SCHEMA = 1
 REPORTS_SHOWN = 20
@@ -76,6 +79,12 @@ def print_pruned(removed: Sequence[Pruned], *, dry_run: bool) -> None:
     count = f"{len(removed)} run{'' if len(removed) == 1 else 's'}"
     room = _size(sum(run.size_bytes for run in removed))
     write_line(sys.stdout, f"{count} {'would be removed' if dry_run else 'removed'}, {room}")
+
+
+def print_secrets(summaries: "Sequence[Summary]") -> None:
+    """Print one line for each entry of the vault."""
+    rows = [(one.name, one.category, _time(one.created)) for one in summaries]
+    _print_table([("secret", "category", "created"), *rows])
 
 
 def _facts(record: RunRecord) -> list[tuple[str, ...]]:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hyperplane.environment import Environment, Origin
 from hyperplane.errors import HyperplaneWarning, SecretNameError, SecretValueError
@@ -49,8 +49,24 @@ class SecretSource(Protocol):
         ...
 
 
+@runtime_checkable
+class RemoteSource(SecretSource, Protocol):
+    """A source that each question costs time and money: many are asked at once, and answers are kept."""
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Ask for all of these names at once, so that `find` knows them."""
+        ...
+
+    def refresh(self) -> None:
+        """Forget every answer."""
+        ...
+
+
 def standard_sources(environment: Environment, settings: JobSettings) -> tuple[SecretSource, ...]:
-    """Return the sources in the order they are asked: environment, mounted files, `.env`."""
+    """Return the sources of what this process was given, in their order: environment, mounted files, `.env`.
+
+    All that they have is this process's, and known to the masker from the start.
+    """
     from hyperplane.secretsources.variables import Variables
 
     process, *env_files = (Variables(layer, settings.secret_env) for layer in environment.layers)
@@ -59,6 +75,45 @@ def standard_sources(environment: Environment, settings: JobSettings) -> tuple[S
     from hyperplane.secretsources.mounted import MountedFiles
 
     return (process, MountedFiles(environment.folder / settings.secrets_dir), *env_files)
+
+
+def stored_sources(
+    environment: Environment, settings: JobSettings, masker: Masker
+) -> tuple[SecretSource, ...]:
+    """Return the sources that are asked for one name at a time, after the others: the vault, then AWS.
+
+    `masker`: told of the credentials that AWS is asked with.
+    """
+    from hyperplane.secretsources.vault import Vault, VaultSource
+
+    vault = Vault.of(environment, settings)
+    sources: list[SecretSource] = [] if vault is None else [VaultSource(vault)]
+    if settings.secrets_manager_prefix is None and settings.ssm_prefix is None:
+        return tuple(sources)
+    from hyperplane.secretsources.aws import AwsSource, Clients, ParameterStore, SecretsManager
+
+    clients = Clients(environment, masker)
+    if settings.secrets_manager_prefix is not None:
+        sources.append(AwsSource(SecretsManager(), settings.secrets_manager_prefix, clients))
+    if settings.ssm_prefix is not None:
+        sources.append(AwsSource(ParameterStore(), settings.ssm_prefix, clients))
+    return tuple(sources)
+
+
+def look_up(names: Iterable[str], sources: Iterable[SecretSource]) -> dict[str, FoundSecret]:
+    """Return the secrets of these names (NFC), each from the first source that has it.
+
+    A source is asked for all names at once that those before it do not have.
+    """
+    found: dict[str, FoundSecret] = {}
+    wanted = list(dict.fromkeys(names))
+    for source in sources:
+        wanted = [name for name in wanted if name not in found]
+        if isinstance(source, RemoteSource):
+            source.prefetch(wanted)
+        hits = ((name, source.find(name)) for name in wanted)
+        found |= {name: hit for name, hit in hits if hit is not None}
+    return found
 
 
 def find_all(sources: Sequence[SecretSource]) -> dict[str, FoundSecret]:
@@ -127,6 +182,11 @@ def stored_bytes(name: str, value: object) -> bytes:
         hint="Give a str without lone surrogates, or bytes.",
         name=name,
     )
+
+
+def without_final_newline(data: bytes) -> bytes:
+    """Return the bytes less exactly one line end, which editors and `kubectl --from-file` add."""
+    return data.removesuffix(b"\n").removesuffix(b"\r") if data.endswith(b"\n") else data
 
 
 def checked_name(name: object) -> str:
