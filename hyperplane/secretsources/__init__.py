@@ -33,6 +33,7 @@ class FoundSecret:
     path: Path | None = None
 
 
+@runtime_checkable
 class SecretSource(Protocol):
     """A place that has secrets by name."""
 
@@ -51,7 +52,7 @@ class SecretSource(Protocol):
 
 @runtime_checkable
 class RemoteSource(SecretSource, Protocol):
-    """A source that each question costs time and money: many are asked at once, and answers are kept."""
+    """A source where each question costs time: it is asked for many names at once, and keeps the answers."""
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Ask for all of these names at once, so that `find` knows them."""

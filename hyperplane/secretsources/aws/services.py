@@ -73,7 +73,7 @@ class SecretsManager:
             except client.exceptions.ClientError as error:
                 # reading many at once is a permission of its own, which not everybody has
                 if error.response["Error"]["Code"] not in _DENIED:
-                    raise
+                    raise _refused(batch[0], error.response["Error"]) from error
                 single += batch
         for one in single:
             found.update(self._read_one(client, one))
@@ -112,18 +112,24 @@ class ParameterStore:
         return self._NAME.fullmatch(wanted.full_name) is not None
 
     def read(self, client: Any, wanted: Sequence[Wanted]) -> Mapping[Wanted, bytes]:
-        """Return those of the parameters that are there."""
+        """Return those of the parameters that are there; only current ones are read many at once."""
         found = {}
-        for batch in _batches(wanted, self._BATCH):
-            by_text = {str(one): one for one in batch}
-            try:
-                answer = client.get_parameters(Names=list(by_text), WithDecryption=True)
-            except client.exceptions.ClientError as error:
-                raise _refused(batch[0], error.response["Error"]) from error
-            for parameter in answer["Parameters"]:
-                text = parameter["Name"] + parameter.get("Selector", "")
-                found[by_text[text]] = parameter["Value"].encode()
+        current = [one for one in wanted if not one.version]
+        # an answer does not tell for certain which of several versions it is
+        single = [[one] for one in wanted if one.version]
+        for batch in (*_batches(current, self._BATCH), *single):
+            names = {one.full_name: one for one in batch}
+            for parameter in self._read_batch(client, batch):
+                found[names[parameter["Name"]]] = parameter["Value"].encode()
         return found
+
+    def _read_batch(self, client: Any, batch: Sequence[Wanted]) -> Sequence[Mapping[str, str]]:
+        try:
+            answer = client.get_parameters(Names=[str(one) for one in batch], WithDecryption=True)
+        except client.exceptions.ClientError as error:
+            raise _refused(batch[0], error.response["Error"]) from error
+        parameters: Sequence[Mapping[str, str]] = answer["Parameters"]
+        return parameters
 
 
 def _batches(wanted: Sequence[Wanted], size: int) -> Iterator[Sequence[Wanted]]:
