@@ -201,8 +201,8 @@ class Secrets:
         return next((found for source in self._sources if (found := source.find(name)) is not None), None)
 
     def _find(self, name: str) -> FoundSecret | None:
-        found = self._first(name)
         self._asked[name] = None
+        found = self._first(name)
         if found is not None:
             self._masker.add(name, found.value)
         return found
