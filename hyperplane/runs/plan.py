@@ -14,7 +14,7 @@ from hyperplane.errors import InputError, SettingsError, UsageError
 from hyperplane.masking import Masker
 from hyperplane.rundir import Home, RunDir, is_locked
 from hyperplane.runs import record
-from hyperplane.runs.record import RunRecord
+from hyperplane.runs.record import DEFAULT_SECRET_SCAN, RunRecord, SecretScan
 from hyperplane.settings import PREFIX, JobSettings
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ class Plan(NamedTuple):
     retries: int = 0
     timeout_s: float | None = None
     is_interactive: bool = False
+    secret_scan: SecretScan = DEFAULT_SECRET_SCAN
 
     def further_attempt(self, run: RunDir) -> Self:
         """Return the plan for trying the failed run once more."""
@@ -214,7 +215,14 @@ def make_plan(
         retries=job.retries if job is not None else 0,
         timeout_s=job.timeout_s if job is not None else None,
         is_interactive=request.is_interactive,
+        secret_scan=_secret_scan(job, earlier),
     )
+
+
+def _secret_scan(job: "JobFile | None", earlier: Earlier | None) -> SecretScan:
+    if job is not None:
+        return job.secret_scan
+    return earlier.record.secret_scan if earlier else DEFAULT_SECRET_SCAN
 
 
 def _home(environment: Environment, settings: JobSettings, earlier: Earlier | None) -> Home:

@@ -119,3 +119,12 @@ def test_the_folder_in_memory_is_gone_after_a_kill(start, command, vault, until,
         os.utime(Path(folder).parent, (time.time() - 3600,) * 2)
         command("run", "true")
     until(lambda: not Path(folder).parent.exists())
+
+
+def test_what_a_found_secret_comes_to_is_recorded(command, newest):
+    """Delivery reads it from the record, that of a later attempt without a job file too."""
+    Path("job.yaml").write_text("main: 'true'\nsecret_scan: block\n")
+    command("run", "job.yaml")
+    command("run", "--retry", "last", "true")
+    command("run", "true")
+    assert ["warn", "block", "block"] == [found.secret_scan for found in newest()]
