@@ -146,7 +146,7 @@ def register_all(masker: Masker, environment: Environment, sources: Sequence[Sec
     declared = listed(environment.get(SECRET_ENV_VARIABLE) or "")
     variables = [pair for layer in environment.layers for pair in layer.variables.items()]
     masker.add_all(pair for pair in variables if pair[0] in declared)
-    masker.add_all((pair for pair in variables if _sounds_secret(*pair)), quietly=True)
+    masker.add_all((pair for pair in variables if sounds_secret(*pair)), quietly=True)
 
 
 def _warn_of_missing_folder(environment: Environment) -> None:
@@ -162,7 +162,8 @@ def _warn_of_missing_folder(environment: Environment) -> None:
         )
 
 
-def _sounds_secret(name: str, value: str) -> bool:
+def sounds_secret(name: str, value: str) -> bool:
+    """Say whether a plain variable counts as a secret for its name."""
     is_ours = name in known_variables() or name.startswith(SECRET_PREFIX)
     is_place = name.endswith(("_DIR", "_FILE", "_PATH")) and value.startswith("/")
     return is_secret_name(name) and not is_ours and not is_place
