@@ -113,6 +113,9 @@ class JobSettings(BaseSettings):
         None,
         description="Before each name in AWS SSM Parameter Store, which is asked only where this is set.",
     )
+    secret_source: NonEmpty | None = Field(
+        None, description="`module:function`, which returns a source of secrets of your own."
+    )
     output_dir: NonEmpty | None = Field(None, description="The folder for outputs.")
     output_url: Annotated[str | None, AfterValidator(_destination)] = Field(
         None, description="Where outputs are delivered; `none` for nowhere, said on purpose."

@@ -66,6 +66,7 @@ def test_a_process_that_was_told_nothing_has_the_defaults():
         "vault_key_file": None,
         "secrets_manager_prefix": None,
         "ssm_prefix": None,
+        "secret_source": None,
         "output_dir": None,
         "output_url": None,
         "home": None,

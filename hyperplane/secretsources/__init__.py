@@ -4,7 +4,7 @@ import contextlib
 import os
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -20,6 +20,23 @@ from hyperplane.settings import (
     known_variables,
     listed,
 )
+
+__all__ = [
+    "FoundSecret",
+    "Origin",
+    "RemoteSource",
+    "SecretSource",
+    "checked_name",
+    "find_all",
+    "is_name",
+    "look_up",
+    "register_all",
+    "sounds_secret",
+    "standard_sources",
+    "stored_bytes",
+    "stored_sources",
+    "without_final_newline",
+]
 
 NAME_LIMIT_BYTES = 255
 
@@ -81,24 +98,32 @@ def standard_sources(environment: Environment, settings: JobSettings) -> tuple[S
 def stored_sources(
     environment: Environment, settings: JobSettings, masker: Masker
 ) -> tuple[SecretSource, ...]:
-    """Return the sources that are asked for one name at a time, after the others: the vault, then AWS.
+    """Return the sources that are asked by name, after the others: the vault, AWS, and a user's own.
 
     `masker`: told of the credentials that AWS is asked with.
+    Raises `SettingsError` where `HYPERPLANE_SECRET_SOURCE` names nothing that can be used.
     """
     from hyperplane.secretsources.vault import Vault, VaultSource
 
     vault = Vault.of(environment, settings)
     sources: list[SecretSource] = [] if vault is None else [VaultSource(vault)]
-    if settings.secrets_manager_prefix is None and settings.ssm_prefix is None:
-        return tuple(sources)
+    if settings.secrets_manager_prefix is not None or settings.ssm_prefix is not None:
+        sources += _aws_sources(environment, settings, masker)
+    if settings.secret_source is not None:
+        from hyperplane.secretsources.loading import load_source
+
+        sources.append(load_source(environment, settings))
+    return tuple(sources)
+
+
+def _aws_sources(environment: Environment, settings: JobSettings, masker: Masker) -> Iterator[SecretSource]:
     from hyperplane.secretsources.aws import AwsSource, Clients, ParameterStore, SecretsManager
 
     clients = Clients(environment, masker)
     if settings.secrets_manager_prefix is not None:
-        sources.append(AwsSource(SecretsManager(), settings.secrets_manager_prefix, clients))
+        yield AwsSource(SecretsManager(), settings.secrets_manager_prefix, clients)
     if settings.ssm_prefix is not None:
-        sources.append(AwsSource(ParameterStore(), settings.ssm_prefix, clients))
-    return tuple(sources)
+        yield AwsSource(ParameterStore(), settings.ssm_prefix, clients)
 
 
 def look_up(names: Iterable[str], sources: Iterable[SecretSource]) -> dict[str, FoundSecret]:

@@ -4,20 +4,21 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
 SCHEMA = 1
 
 
-@dataclass(frozen=True, slots=True)
-class NewEntry:
+class NewEntry(NamedTuple):
     """A secret to be stored; `category`: free text, or None to keep what the entry has."""
 
     name: str
-    value: bytes = field(repr=False)
+    value: bytes
     category: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<NewEntry {self.name!r}>"
 
 
 class Summary(NamedTuple):
