@@ -75,7 +75,7 @@ def is_tracked(path: Path, variables: Mapping[str, str]) -> bool:
         done = subprocess.run(
             command,
             cwd=path.parent,
-            env={**variables, "GIT_OPTIONAL_LOCKS": "0"},
+            env={name: variables[name] for name in ("HOME", "PATH") if name in variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,5 +1,6 @@
 """Looks for secrets in what a run is about to give away: its outputs, their names, and its events."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -67,5 +68,14 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
-        yield chunk
+    """Yield what was written to a file; a hole in it, which may be of terabytes, is one zero byte."""
+    while True:
+        try:
+            start = os.lseek(file.fileno(), position := file.tell(), os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # nothing but a hole follows
+                raise
+            return
+        if start > position:
+            yield b"\0"
+        yield file.read(CHUNK_BYTES)

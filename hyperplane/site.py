@@ -1,5 +1,6 @@
 """The site file: what a platform team sets for every job on its machines, and what nothing may override."""
 
+import shlex
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -42,6 +43,12 @@ class Site(NamedTuple):
     @classmethod
     def _read(cls, path: Path) -> Self:
         variables = read_env_file(path)
+        if path.stat().st_mode & 0o002:
+            raise SettingsError(
+                f"every user of the machine can change the site file {path}",
+                hint=f"chmod o-w {shlex.quote(str(path))}",
+                names=(SITE_FILE_VARIABLE,),
+            )
         names = (name.strip() for name in variables.pop(LOCKED_VARIABLE, "").split(","))
         locked = frozenset(_PREFIX + name.removeprefix(_PREFIX) for name in names if name)
         if unset := sorted(locked - variables.keys()):

@@ -120,17 +120,29 @@ def test_binary_files_are_looked_through_as_they_are(found):
 
 
 def test_a_large_file_takes_no_more_memory_than_a_piece(masker, tmp_path):
-    """A sparse file of 256 MiB with a secret at its end is read a piece at a time."""
+    """A file of 64 MiB with a secret at its end is read a piece at a time."""
     path = tmp_path / "large"
     with path.open("wb") as file:
-        file.truncate(256 << 20)
-        file.seek(0, os.SEEK_END)
-        file.write(SECRET.encode())
+        for _ in range(64):
+            file.write(b"x" * (1 << 20))
+        file.write(f" {SECRET}".encode())
     tracemalloc.start()
     assert [Finding("large", 1, "db")] == scan(masker, [("large", path)])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8 << 20
+
+
+def test_holes_cost_nothing(masker, tmp_path):
+    """A sparse file of 1 TiB is looked through in a moment, before, between and behind its holes."""
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.write(b"one\n")
+        for at in (1 << 39, 1 << 40):
+            file.seek(at)
+            file.write(f"\ntwo\n{SECRET}".encode() if at == 1 << 39 else PIN.encode())
+        file.truncate((1 << 40) + (1 << 30))
+    assert [Finding("sparse", 4, "db"), Finding("sparse", 4, "pin")] == scan(masker, [("sparse", path)])
 
 
 def test_two_names_of_one_value_are_told_by_the_first(masker, tmp_path):

@@ -110,6 +110,15 @@ def test_a_wrong_site_file_is_an_error(site, lines, message):
     assert str(site.path) in str(caught.value)
 
 
+def test_a_site_file_that_everybody_can_change_is_an_error(site):
+    """It has a say in where the outputs and secrets of others go."""
+    site(["LOG_FORMAT=json"])
+    site.path.chmod(0o666)
+    with pytest.raises(SettingsError, match="every user of the machine can change") as caught:
+        site(["LOG_FORMAT=json"])
+    assert f"chmod o-w {site.path}" == caught.value.hint
+
+
 def test_a_site_file_that_is_named_and_missing_is_an_error():
     """The default one need not be there; one that is named must."""
     with pytest.raises(SettingsError, match=r"nowhere\.env cannot be read: No such file"):

@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
     secrets = typer.Typer(
         no_args_is_help=True, help="Keep secrets in the local vault.", rich_markup_mode=None
     )
-    secrets.command("set")(set_one)
+    secrets.command("set", context_settings={"allow_extra_args": True})(set_one)
     secrets.command("list")(list_all)
     secrets.command("remove")(remove)
     secrets.command("import")(import_file)
@@ -33,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def set_one(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The secret's name.", show_default=False)],
     category: Category = None,
 ) -> int:
@@ -41,8 +42,14 @@ def set_one(
     The value is asked for without showing it, or read from standard input where that is no terminal, less
     one final newline. It is never an argument: those are seen by everybody on the machine.
     """
+    from hyperplane.errors import UsageError
     from hyperplane.secretsources import checked_name
 
+    if context.args:
+        raise UsageError(
+            "a secret's value is never an argument: others can read it there, and the shell keeps it",
+            hint=f"hyperplane secrets set {name}   (and take it out of the shell's history)",
+        )
     vault = _vault()
     checked, kind = checked_name(name), _checked_category(category)
     replaced = vault.put([_entered(checked, kind)])
@@ -129,7 +136,7 @@ def _entered(name: str, category: str | None) -> "NewEntry":
     from hyperplane.errors import SecretValueError
     from hyperplane.secretsources.vault import NewEntry
 
-    value = _typed(name) if sys.stdin.isatty() else _piped()
+    value = _typed(name) if sys.stdin is not None and sys.stdin.isatty() else _piped()
     if len(value) <= _VALUE_LIMIT_BYTES:
         return NewEntry(name, value, category)
     del value  # or the frames of the error would hold it
@@ -139,8 +146,11 @@ def _entered(name: str, category: str | None) -> "NewEntry":
 
 
 def _piped() -> bytes:
+    from hyperplane.errors import UsageError
     from hyperplane.secretsources import without_final_newline
 
+    if sys.stdin is None:
+        raise UsageError("standard input is closed", hint="hyperplane secrets set NAME <FILE")
     return without_final_newline(sys.stdin.buffer.read(_VALUE_LIMIT_BYTES + 3))
 
 

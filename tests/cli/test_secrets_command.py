@@ -81,9 +81,18 @@ def test_a_value_that_is_too_large_is_refused(vault):
 
 
 def test_a_value_is_never_an_argument(vault):
-    """A further word is an error, which does not repeat it when it is known to be secret."""
+    """A further word is an error, which does not repeat it: it may be the secret."""
     done = secrets("set", "db", VALUE)
     assert (64, False) == (done.returncode, vault.path.exists())
+    assert (b"never an argument" in done.stderr, VALUE.encode() in done.stderr) == (True, False)
+
+
+def test_a_closed_standard_input_is_told(vault):
+    """There is nowhere to read a value from."""
+    command = f"exec {sys.executable} -m hyperplane secrets set db <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60)
+    assert (64, True) == (done.returncode, b"standard input is closed" in done.stderr)
+    assert not vault.path.exists()
 
 
 def test_another_value_is_said_to_replace_one(vault):

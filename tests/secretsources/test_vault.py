@@ -1,5 +1,6 @@
 """The local vault: what goes in comes out, for this user alone, and errors say how to mend what is wrong."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -223,7 +224,7 @@ def test_two_vaults_with_one_key_do_not_overwrite_it(vault, tmp_path, monkeypatc
 def test_a_document_of_another_version_is_told(vault):
     """What a later version has written is not taken for an empty vault."""
     key = key_module.Key.read(vault.key_file)
-    for document in (b'{"schema": 2}', b"[]", b"no JSON at all"):
+    for document in (b'{"schema": 2}', b'{"schema": 1}', b"[]", b"no JSON at all"):
         vault.path.write_bytes(key.seal(document))
         assert f"the vault {vault.path} was written by another version" == refused(vault).message
 
@@ -246,6 +247,32 @@ def test_a_lock_that_is_never_let_go_is_told(vault, monkeypatch):
         vault.put([NewEntry("new", b"x")])
 
 
+def test_a_full_disk_leaves_the_vault_as_it_was(vault, monkeypatch):
+    """What cannot be written whole is not there at all, and nothing of it is left."""
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = vault.path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(VaultError, match=r"secrets\.vault cannot be used: No space left"):
+            vault.put([NewEntry("new", b"x")])
+    assert before == vault.path.read_bytes()
+    assert {"secrets.vault", "secrets.lock"} == {path.name for path in vault.folder.iterdir()}
+
+
+def test_what_dead_writers_left_beside_the_key_is_removed_once_it_is_old(vault):
+    """A copy of the key must not stay behind; a new one may be about to become it."""
+    for name in (".hyperplane-0123456789ab.part", ".hyperplane-ba9876543210.part", ".hyperplane-of-others"):
+        (vault.key_file.parent / name).touch()
+    os.utime(vault.key_file.parent / ".hyperplane-0123456789ab.part", (0, 0))
+    vault.put([NewEntry("new", b"x")])
+    assert {".hyperplane-ba9876543210.part", ".hyperplane-of-others", "vault.key"} == {
+        path.name for path in vault.key_file.parent.iterdir()
+    }
+
+
 def test_a_library_without_the_cipher_is_told(vault, monkeypatch):
     """OpenSSL before 3.2 lacks it."""
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -256,6 +283,11 @@ def test_a_library_without_the_cipher_is_told(vault, monkeypatch):
 
     monkeypatch.setattr(aead, "AESGCMSIV", lacking)
     assert "has no AES-256-GCM-SIV" in refused(vault).message
+    with pytest.raises(VaultError) as caught:
+        vault.put([NewEntry("new", b"another-secret-value")])
+    error = caught.value.with_traceback(caught.tb.tb_next)
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    assert "another-secret-value" not in "".join(shown.format())
 
 
 @pytest.mark.parametrize("what", ["path", "key_file", "folder"])

@@ -44,9 +44,10 @@ class Entries:
         # the error of the parser would hold the whole document
         with suppress(ValueError):
             content = json.loads(document)
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-            return None
-        return cls(content["entries"])
+        match content:
+            case {"schema": version, "entries": dict(entries)} if version == SCHEMA:
+                return cls(entries)
+        return None
 
     def as_json(self) -> bytes:
         """Return the document that is sealed."""

@@ -9,14 +9,11 @@ import os
 import time
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from hyperplane.errors import VaultError
 from hyperplane.rundir import is_part, new_part_name, sync_folder
 from hyperplane.secretsources.vault.private import make_folder, mended, new_private_file, read_private
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 KEY_BYTES = 32
 _YOUNG_S = 60.0
@@ -29,10 +26,13 @@ _HEADER_BYTES = len(_MAGIC) + _ID_BYTES + _NONCE_BYTES
 class Key:
     """A key that was read from its file; it shows nothing of itself."""
 
-    __slots__ = ("_bits", "path")
+    __slots__ = ("_cipher", "_id", "path")
 
     def __init__(self, bits: bytes, path: Path) -> None:
-        self._bits = bits
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+        self._cipher = AESGCMSIV(bits)
+        self._id = blake2b(bits, digest_size=_ID_BYTES, person=b"hyperplane-vault").digest()
         self.path = path
 
     def __repr__(self) -> str:
@@ -41,6 +41,7 @@ class Key:
     @classmethod
     def read(cls, path: Path) -> Self | None:
         """Read the key, or return None where there is none. Raises `VaultError` if others could read it."""
+        _require_cipher(path)
         bits = read_private(path, path)
         if bits is None:
             return None
@@ -77,8 +78,8 @@ class Key:
 
     def seal(self, document: bytes) -> bytes:
         """Return the document, sealed; nothing but this key opens it."""
-        header = _MAGIC + self._id() + os.urandom(_NONCE_BYTES)
-        return header + self._cipher().encrypt(header[-_NONCE_BYTES:], document, header)
+        header = _MAGIC + self._id + os.urandom(_NONCE_BYTES)
+        return header + self._cipher.encrypt(header[-_NONCE_BYTES:], document, header)
 
     def unseal(self, sealed: bytes, path: Path) -> bytes:
         """Return the document. Raises `VaultError` for another key, and for any byte that was changed."""
@@ -89,7 +90,7 @@ class Key:
                 hint="It was damaged, or written by another version: put it back from a copy.",
                 path=path,
             )
-        if header[len(_MAGIC) : -_NONCE_BYTES] != self._id():
+        if header[len(_MAGIC) : -_NONCE_BYTES] != self._id:
             raise VaultError(
                 f"{path} was sealed with another key than {self.path}, or was changed",
                 hint="HYPERPLANE_VAULT_KEY_FILE names the file of its key.",
@@ -98,7 +99,7 @@ class Key:
         from cryptography.exceptions import InvalidTag
 
         try:
-            return self._cipher().decrypt(header[-_NONCE_BYTES:], body, header)
+            return self._cipher.decrypt(header[-_NONCE_BYTES:], body, header)
         except InvalidTag:
             raise VaultError(
                 f"{path} was changed since hyperplane wrote it, and cannot be trusted",
@@ -106,21 +107,20 @@ class Key:
                 path=path,
             ) from None
 
-    def _cipher(self) -> "AESGCMSIV":
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
-        try:
-            return AESGCMSIV(self._bits)
-        except UnsupportedAlgorithm:
-            raise VaultError(
-                "this build of the package cryptography has no AES-256-GCM-SIV",
-                hint="Install a wheel of it, or one that was built with OpenSSL 3.2 or later.",
-                path=self.path,
-            ) from None
+def _require_cipher(path: Path) -> None:
+    # before there is anything to seal: the frames of an error hold what they were given
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
-    def _id(self) -> bytes:
-        return blake2b(self._bits, digest_size=_ID_BYTES, person=b"hyperplane-vault").digest()
+    try:
+        AESGCMSIV(bytes(KEY_BYTES))
+    except UnsupportedAlgorithm:
+        raise VaultError(
+            "this build of the package cryptography has no AES-256-GCM-SIV",
+            hint="Install a wheel of it, or one that was built with OpenSSL 3.2 or later.",
+            path=path,
+        ) from None
 
 
 def _write_new_key(path: Path) -> None:
@@ -139,9 +139,11 @@ def _write_new_key(path: Path) -> None:
 def _sweep(folder: Path) -> None:
     """Remove what writers that were killed have left: copies of the key, or keys that nobody uses."""
     for part in folder.glob(".hyperplane-*"):
-        # the owner of a new one may be about to link it
-        if is_part(part.name) and time.time() - part.lstat().st_mtime > _YOUNG_S:
-            part.unlink()
+        status = part.lstat()
+        # the writer of a new one may be about to link it
+        is_old = time.time() - status.st_mtime > _YOUNG_S
+        if is_part(part.name) and is_old and status.st_uid == os.geteuid():
+            part.unlink(missing_ok=True)
 
 
 def repository_of(path: Path) -> Path | None:

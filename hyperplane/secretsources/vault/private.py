@@ -6,11 +6,12 @@ import shlex
 import stat
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from hyperplane.errors import VaultError
-from hyperplane.rundir import is_part, new_part_name
+from hyperplane.rundir import is_part, new_part_name, sync_folder
 
 PATIENCE_S = 60.0
 _PAUSE_S = 0.005
@@ -106,12 +107,14 @@ def _wait_for(descriptor: int, path: Path) -> None:
 
 def make_folder(path: Path) -> None:
     """Make a folder that only this user may enter, whatever the umask, where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        return
-    path.chmod(0o700)
+    missing = list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700 if folder == path else 0o777, exist_ok=True)
+        # or a crash could take a folder, and leave what depends on it elsewhere
+        with contextlib.suppress(PermissionError):
+            sync_folder(folder.parent)
+    if missing and stat.S_IMODE(path.lstat().st_mode) != 0o700:
+        path.chmod(0o700)
 
 
 @contextlib.contextmanager
@@ -178,8 +181,6 @@ def mended(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, VaultError):
-            raise
         raise _unusable(path, error) from error
 
 
