@@ -1,6 +1,7 @@
 """The scan before delivery: every secret in outputs, names and events is found, with its line and name."""
 
 import base64
+import errno
 import os
 import random
 import tracemalloc
@@ -170,6 +171,18 @@ def test_what_cannot_be_read_is_an_error(masker, tmp_path):
         ) as caught:
             scan(masker, [(f"{name}-{SECRET}", tmp_path / name)])
         assert SECRET not in str(caught.value)
+
+
+def test_a_disk_that_fails_is_an_error(masker, tmp_path, monkeypatch):
+    """Where the end is not reached, nobody says that nothing was found."""
+
+    def failing(*_arguments):
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "a").write_text("clean")
+    monkeypatch.setattr(os, "lseek", failing)
+    with pytest.raises(OutputError, match="a cannot be looked through for secrets: Input/output error"):
+        scan(masker, [("a", tmp_path / "a")])
 
 
 def test_without_secrets_nothing_is_found(tmp_path):

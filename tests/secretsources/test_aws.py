@@ -5,6 +5,7 @@ import traceback
 
 import pytest
 from awsserver import REGION, AwsServer
+from processes import exit_code_of_fork
 
 from hyperplane.environment import Environment, Origin
 from hyperplane.errors import SecretSourceError
@@ -364,6 +365,21 @@ def test_settings_say_which_are_asked_and_in_which_order(variables, described):
     assert described == [source.describe("db") for source in sources]
     remote = [source for source in sources if isinstance(source, RemoteSource)]
     assert [()] * len(remote) == [source.names() for source in remote]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_connections_of_its_own(aws, manager, clients):
+    """Parent and child ask at once, and each gets its own answer."""
+    aws.client("secretsmanager").create_secret(Name="prod/db", SecretString="open sesame")
+    aws.client("secretsmanager").create_secret(Name="prod/api", SecretString="key of the api")
+    before = clients.client("secretsmanager")
+    assert b"open sesame" == manager.find("db").value
+    assert 0 == exit_code_of_fork(
+        lambda: (
+            clients.client("secretsmanager") is not before and manager.find("api").value == b"key of the api"
+        )
+    )
+    assert (before, b"key of the api") == (clients.client("secretsmanager"), manager.find("api").value)
 
 
 def test_the_repr_shows_where_it_looks(manager):

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from hyperplane.environment import Environment
-from hyperplane.locks import ForkSafeLock
+from hyperplane.locks import ForkSafeLock, renew_after_fork
 from hyperplane.masking import Masker
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ class Clients:
         self._lock = ForkSafeLock()
         self._session: boto3.Session | None = None
         self._clients: dict[str, Any] = {}
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Leave open connections to the parent: who shares one may read the other's answer."""
+        self._session = None
+        self._clients = {}
 
     def client(self, service: str) -> Any:
         """Return the client of a service. Raises what boto3 raises, as for a region that nobody said."""
