@@ -4,10 +4,13 @@ import base64
 import html
 import json
 import random
+import re
 import shlex
 import subprocess
 from pathlib import Path
 from urllib.parse import quote, quote_plus
+
+import pytest
 
 from hyperplane.secretsources.vault import NewEntry, Vault
 
@@ -56,6 +59,15 @@ def spellings_of(value):
         json.dumps(json.dumps(value))[3:-3],
         repr(value)[1:-1],
         html.escape(value),
+        html.escape(value, quote=False),
+        html.escape(value).replace("&#x27;", "&#39;"),
+        re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), quote(value, safe="")),
+        value.replace("'", "'\\''"),
+        value.replace("'", "'\"'\"'"),
+        value.replace('"', '\\"'),
+        json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False)[3:-3],
+        ascii(value)[1:-1],
+        repr(data)[2:-1],
         shlex.quote(value)[1:-1] if shlex.quote(value) != value else value,
     }
 
@@ -101,6 +113,7 @@ def processes_of(runner):
     return {**seen, "ps": ps, "environment": Path(f"/proc/{job}/environ").read_bytes()}
 
 
+@pytest.mark.needs("ps")
 def test_no_secret_is_where_others_could_read_it(start, tmp_path, variables):
     """Not in run folders, manifests, tracebacks, `ps`, command lines, nor the job's environment."""
     secrets = random_secrets()
