@@ -190,7 +190,7 @@ class _Examination:
         vault = Vault.of(self._environment, self._settings)
         if vault is None:
             return
-        if vault.path.exists() and (repository := repository_of(vault.key_file)) is not None:
+        if os.path.lexists(vault.path) and (repository := repository_of(vault.key_file)) is not None:
             message = f"the key of the vault lies in the git repository {repository}: {vault.key_file}"
             self.problems.append(Problem(False, message, "Move it, and set HYPERPLANE_VAULT_KEY_FILE."))
         try:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from processes import public_folder, unprivileged
 
 from hyperplane.environment import Environment
 from hyperplane.errors import SecretNotFoundError, UsageError, VaultError
@@ -341,6 +342,25 @@ def test_its_place_comes_from_settings_else_from_the_users_folders(variables, fo
     environment = Environment(variables, folder=Path("/project"))
     vault = Vault.of(environment, load(environment))
     assert (Path(folder), Path(key_file)) == (vault.folder, vault.key_file)
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "locked"])
+def test_a_home_that_cannot_be_reached_holds_no_vault(home):
+    """Containers have such ones; who names a folder in a setting is told that it cannot be reached."""
+    with public_folder() as folder:
+        (folder / "locked").mkdir(mode=0)
+        place = folder / home
+        with unprivileged():
+            environment = Environment({"HOME": str(place)})
+            vault = Vault.of(environment, load(environment))
+            assert [] == vault.read().names()
+            with pytest.raises(SecretNotFoundError):
+                vault.remove(["db"])
+            with pytest.raises(VaultError, match="cannot be used"):
+                vault.put([NewEntry("db", VALUE)])
+            environment = Environment({"HOME": "/", "HYPERPLANE_VAULT_DIR": str(place / "vault")})
+            with pytest.raises(VaultError, match=f"{place}/vault cannot be used"):
+                Vault.of(environment, load(environment)).read()
 
 
 def test_without_a_home_there_is_no_vault():

@@ -148,4 +148,4 @@ def _sweep(folder: Path) -> None:
 
 def repository_of(path: Path) -> Path | None:
     """Return the git repository that a file lies in, or None."""
-    return next((folder for folder in path.absolute().parents if (folder / ".git").exists()), None)
+    return next((folder for folder in path.absolute().parents if os.path.lexists(folder / ".git")), None)

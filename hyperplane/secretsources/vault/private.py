@@ -185,7 +185,7 @@ def mended(path: Path) -> Iterator[None]:
 
 
 def _unusable(path: Path, error: OSError) -> VaultError:
-    if path.is_symlink():
+    if os.path.islink(path):  # noqa: PTH114 - unlike Path's, it is an answer for any path
         return VaultError(
             f"{path} is a symbolic link, and links are not followed here", hint=_OTHER_PLACE, path=path
         )

@@ -1,5 +1,6 @@
 """Where the vault of this user lies, and how it is read and changed."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
@@ -22,9 +23,10 @@ class Vault:
     Readers need no lock: the file is replaced whole. Writers take turns.
     """
 
-    def __init__(self, folder: Path, key_file: Path) -> None:
+    def __init__(self, folder: Path, key_file: Path, *, is_named: bool = True) -> None:
         self.folder = folder
         self.key_file = key_file
+        self._is_named = is_named
 
     @classmethod
     def of(cls, environment: Environment, settings: JobSettings) -> Self | None:
@@ -35,7 +37,9 @@ class Vault:
         """
         folder = _place(environment, settings.vault_dir, "XDG_DATA_HOME", ".local/share", "vault")
         key_file = _place(environment, settings.vault_key_file, "XDG_CONFIG_HOME", ".config", "vault.key")
-        return None if folder is None or key_file is None else cls(folder, key_file)
+        if folder is None or key_file is None:
+            return None
+        return cls(folder, key_file, is_named=settings.vault_dir is not None)
 
     @property
     def path(self) -> Path:
@@ -44,7 +48,9 @@ class Vault:
 
     def read(self) -> Entries:
         """Return all entries. Raises `VaultError` for files that are open to others, or were changed."""
-        folder = PrivateFolder.open(self.folder)
+        # who never made a vault may have a HOME that cannot be reached, as in many containers
+        is_sought = self._is_named or os.path.lexists(self.folder)
+        folder = PrivateFolder.open(self.folder) if is_sought else None
         if folder is None:
             return Entries()
         with folder:
@@ -86,7 +92,7 @@ class Vault:
                 )
             entries.remove(wanted)
 
-        if not self.folder.exists():
+        if not os.path.lexists(self.folder):
             change(Entries())
         self._change(change)
 
