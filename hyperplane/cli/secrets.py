@@ -1,5 +1,6 @@
 """`hyperplane secrets`: keeps secrets in the local vault; their values never stand on a command line."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -156,25 +157,32 @@ def _piped() -> bytes:
 
 def _typed(name: str) -> bytes:
     """Ask at the terminal, without showing what is typed."""
-    import getpass
-    import warnings
-
     from hyperplane.errors import UsageError
-    from hyperplane.secretsources import stored_bytes
 
-    with warnings.catch_warnings():
-        # a terminal that would show it
-        warnings.simplefilter("error", getpass.GetPassWarning)
-        value = stored_bytes(name, getpass.getpass(f"{name}: ", stream=sys.stderr))
+    value = _answer(f"{name}: ")
     if problem := _problem_of(value):
         del value  # or the frames of the error would hold it
         raise UsageError(problem, hint=f"Give it on standard input: hyperplane secrets set {name} <FILE")
     return value
 
 
+def _answer(question: str) -> bytes:
+    """Return what is typed; nothing, where it is no text or cannot be typed unseen."""
+    import getpass
+    import warnings
+
+    # what they raise may hold the answer
+    nothing = (UnicodeError, EOFError, getpass.GetPassWarning)
+    with contextlib.suppress(*nothing), warnings.catch_warnings():
+        # a terminal that would show it
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        return getpass.getpass(question, stream=sys.stderr).encode()
+    return b""
+
+
 def _problem_of(value: bytes) -> str:
     if not value:
-        return "nothing was typed"
+        return "nothing was typed that can be read unseen"
     if len(value) >= _LINE_LIMIT_BYTES:
         return "a terminal takes no line of that length, and the end would be lost"
     if value.startswith(b"-----BEGIN "):

@@ -1,6 +1,7 @@
 """`hyperplane secrets`: secrets go into the vault unseen, and never come out of a command."""
 
 import contextlib
+import getpass
 import json
 import os
 import pty
@@ -112,7 +113,9 @@ def test_a_value_is_typed_without_being_shown(vault, at_terminal):
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        (b"\n", "nothing was typed"),
+        (b"\n", "nothing was typed that can be read unseen"),
+        (b"\x04", "nothing was typed that can be read unseen"),
+        (b"\xff\xfe-no-text\n", "nothing was typed that can be read unseen"),
         (b"-----BEGIN PRIVATE KEY-----\nabc\n", "only the first would be stored"),
         (b"x" * 4095 + b"\n", "the end would be lost"),
     ],
@@ -122,6 +125,16 @@ def test_what_a_terminal_cannot_take_is_refused(vault, at_terminal, typed, messa
     code, screen = at_terminal("set", "db", typed=typed)
     assert (64, True, True) == (code, message in screen, "hyperplane secrets set db <FILE" in screen)
     assert not vault.path.exists()
+
+
+def test_a_terminal_that_would_show_it_is_not_used(vault, capsys, monkeypatch):
+    """Where the echo cannot be switched off, nobody is asked."""
+    monkeypatch.setattr(getpass, "getpass", getpass.fallback_getpass)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    with pytest.raises(SystemExit) as caught:
+        main(["secrets", "set", "db"])
+    assert (64, False) == (caught.value.code, vault.path.exists())
+    assert "nothing was typed that can be read unseen" in capsys.readouterr().err
 
 
 def test_interrupting_the_question_ends_it(vault, at_terminal):
