@@ -144,7 +144,7 @@ class Parts:
         given, listed = self.given.secrets, self.listed_secret_sources
         if isinstance(given, secretsources.SecretSource):
             listed = (given, *listed)
-        if self.run is not None:
+        if self._is_under_runner:
             return listed
         return (*listed, *secretsources.stored_sources(self.environment, self.settings, self.masker))
 
@@ -159,10 +159,14 @@ class Parts:
             self.secret_sources,
             masker=self.masker,
             environment=self.environment,
-            is_under_runner=self.run is not None and not self.owns_run,
+            is_under_runner=self._is_under_runner,
         )
         self.closes(secrets.close)
         return secrets
+
+    @property
+    def _is_under_runner(self) -> bool:
+        return self.run is not None and not self.owns_run
 
     @part
     def params(self) -> "TypedParams[Any]":

@@ -10,7 +10,6 @@ import resource
 import select
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,6 @@ def at_terminal():
         while not screen.endswith(b": "):
             assert select.select([terminal], [], [], 30)[0], screen
             screen += os.read(terminal, 1024)
-        time.sleep(0.2)  # until the echo is off for certain
         os.write(terminal, typed)
         with contextlib.suppress(OSError):  # how a terminal ends
             while select.select([terminal], [], [], 30)[0]:
