@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperplane import secretsources, settings
+from hyperplane import exposure, secretsources, settings
 from hyperplane.environment import Environment, Origin
-from hyperplane.errors import HyperplaneError, OutputError, UsageError
+from hyperplane.errors import HyperplaneError, OutputError, UsageError, VaultError
 from hyperplane.explain import Explanation, Row, setting_rows
 from hyperplane.facets.inputs import Inputs
 from hyperplane.facets.secrets import Secrets
@@ -17,6 +17,9 @@ from hyperplane.rundir import Home, new_part_name
 from hyperplane.runs import jobfile
 from hyperplane.runs.finding import working_folder
 from hyperplane.runs.jobfile import JobFile
+from hyperplane.secretsources import FoundSecret
+from hyperplane.secretsources.vault import Vault
+from hyperplane.secretsources.vault.key import repository_of
 from hyperplane.settings import JobSettings
 
 ONLY_UNDER_THE_RUNNER = (
@@ -93,6 +96,7 @@ class _Examination:
         self._masker = Masker()
         self._outputs = self._folder
         self._rows: list[Row] = []
+        self._found: dict[str, FoundSecret] = {}
         self.problems: list[Problem] = []
 
     def examine(self) -> None:
@@ -103,6 +107,8 @@ class _Examination:
             self._see_parameters,
             self._see_inputs,
             self._see_secrets,
+            self._see_vault,
+            self._see_exposures,
             self._try_outputs,
         )
         for step in steps:
@@ -137,6 +143,10 @@ class _Examination:
         sources = secretsources.standard_sources(self._environment, self._settings)
         secretsources.register_all(self._masker, self._environment, sources)
         self.problems.extend(Problem(False, warning) for warning in self._masker.warnings)
+        if self._job is not None and self._job.output_url and self._settings.is_locked("output_url"):
+            origin = self._settings.origin("output_url")
+            message = f"output_url in {self._job.path} has no effect: it is {origin.kind}"
+            self.problems.append(Problem(False, message))
         if self._settings.output_url or (self._job is not None and self._job.output_url):
             raise UsageError("an output URL is set, and this version delivers nothing yet", hint="Unset it.")
 
@@ -162,10 +172,41 @@ class _Examination:
                 self.problems.append(Problem(True, error.message, error.hint))
 
     def _see_secrets(self) -> None:
-        sources = secretsources.standard_sources(self._environment, self._settings)
-        secrets = Secrets(sources, masker=self._masker, environment=self._environment)
-        self._rows.extend(secrets.rows())
-        secrets.require(() if self._job is None else [request.name for request in self._job.secrets])
+        given = secretsources.standard_sources(self._environment, self._settings)
+        stored = secretsources.stored_sources(self._environment, self._settings, self._masker)
+        secrets = Secrets((*given, *stored), masker=self._masker, environment=self._environment)
+        self._found = secretsources.find_all(given)
+        told = len(self._masker.warnings)
+        try:
+            names = [] if self._job is None else [request.name for request in self._job.secrets]
+            secrets.require(names)
+            checked = map(secretsources.checked_name, names)
+            self._found |= secretsources.look_up(checked, (*given, *stored))
+        finally:
+            self._rows.extend(secrets.rows())
+            self.problems.extend(Problem(False, warning) for warning in self._masker.warnings[told:])
+
+    def _see_vault(self) -> None:
+        vault = Vault.of(self._environment, self._settings)
+        if vault is None:
+            return
+        if os.path.lexists(vault.path) and (repository := repository_of(vault.key_file)) is not None:
+            message = f"the key of the vault lies in the git repository {repository}: {vault.key_file}"
+            self.problems.append(Problem(False, message, "Move it, and set HYPERPLANE_VAULT_KEY_FILE."))
+        try:
+            vault.read()
+        except VaultError as error:
+            # where a declared secret needs it, it is said already
+            if error.message not in [problem.message for problem in self.problems]:
+                self.problems.append(Problem(False, error.message, error.hint))
+
+    def _see_exposures(self) -> None:
+        parameters = {} if self._job is None else self._job.parameters
+        for exposed in (
+            *exposure.of_env_file(self._environment, self._settings),
+            *exposure.of_parameters(parameters, self._found),
+        ):
+            self.problems.append(Problem(False, *exposed))
 
     def _try_outputs(self) -> None:
         chosen = self._settings.output_dir

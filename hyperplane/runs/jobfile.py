@@ -7,17 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 
 from hyperplane.errors import JobFileError, did_you_mean
+from hyperplane.runs.plan import STRING_LIMIT_BYTES
+from hyperplane.runs.record import DEFAULT_SECRET_SCAN, SecretScan
 
 if TYPE_CHECKING:
     from yaml import Event
 
-KEYS = ("main", "name", "environment_params", "inputs", "secrets", "output_url", "retries", "timeout_s")
+KEYS = (
+    "main", "name", "environment_params", "inputs", "secrets", "output_url",
+    "retries", "timeout_s", "secret_scan",
+)  # fmt: skip
 LIMIT_BYTES = 1 << 20
-# Linux's MAX_ARG_STRLEN: one argument, or one NAME=VALUE, with the NUL that ends it
-STRING_LIMIT_BYTES = 128 << 10
 LONGEST_TIMEOUT_S = 1e9
 _NAME_LIMIT = 200
 _DEPTH_LIMIT = 8
@@ -57,6 +60,7 @@ class JobFile:
     output_url: str | None
     retries: int = 0
     timeout_s: float | None = None
+    secret_scan: SecretScan = DEFAULT_SECRET_SCAN
 
     @property
     def folder(self) -> Path:
@@ -94,6 +98,7 @@ def read(path: Path) -> JobFile:
         output_url=_scalar(source, nodes["output_url"], "output_url") if "output_url" in nodes else None,
         retries=_retries(source, nodes["retries"]) if "retries" in nodes else 0,
         timeout_s=_timeout(source, nodes["timeout_s"]) if "timeout_s" in nodes else None,
+        secret_scan=_scan(source, nodes["secret_scan"]) if "secret_scan" in nodes else DEFAULT_SECRET_SCAN,
     )
 
 
@@ -160,6 +165,13 @@ def _timeout(source: _Source, node: _Node) -> float:
         hint = "Give seconds in digits, as in `timeout_s: 3600`, or leave it out for no limit."
         raise source.error(f"timeout_s is {_shown(text)}, not seconds from above 0 to 1e9", node.line, hint)
     return seconds
+
+
+def _scan(source: _Source, node: _Node) -> SecretScan:
+    text = _scalar(source, node, "secret_scan")
+    if text not in get_args(SecretScan):
+        raise source.error(f"secret_scan is {_shown(text)}, not block, warn or off", node.line)
+    return cast("SecretScan", text)
 
 
 def _parameters(source: _Source, node: _Node | None) -> Mapping[str, str]:

@@ -74,7 +74,7 @@ class FakeParts(Parts):
     def masker(self) -> Masker:
         """A masker that knows the secrets of this context alone, and does not warn of short ones."""
         masker = Masker()
-        secretsources.register_all(masker, self.environment, self.secret_sources)
+        secretsources.register_all(masker, self.environment, self.listed_secret_sources)
         return masker
 
     @part

@@ -27,6 +27,11 @@ class Settings(BaseSettings):
     attempt: int = Field(1, ge=1)
     secrets_dir: str | None = None
     secret_env: tuple[str, ...] = ()
+    vault_dir: str | None = Field(None, min_length=1)
+    vault_key_file: str | None = Field(None, min_length=1)
+    secrets_manager_prefix: str | None = None
+    ssm_prefix: str | None = None
+    secret_source: str | None = Field(None, min_length=1)
     output_dir: str | None = Field(None, min_length=1)
     output_url: str | None = None
     home: str | None = Field(None, min_length=1)
