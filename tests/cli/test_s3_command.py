@@ -3,8 +3,10 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,22 @@ def test_a_longer_copy_draws_a_bar():
         shown, out = on_a_terminal("s3", "upload", "file", "key", **value_of(server).environ())
     assert b"upload" in shown
     assert out.startswith("uploaded 1 file, 6.0 MiB")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_command_leaves_nothing_unfinished(number, code):
+    """Neither an upload in the store, nor a word of what it was at."""
+    Path("file").write_bytes(os.urandom(40 << 20))
+    with FaultyS3(bytes_per_s=8 << 20) as server:
+        variables = value_of(server).environ()
+        command = [sys.executable, "-m", "hyperplane", "s3", "upload", "file", "key"]
+        with subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.PIPE) as process:
+            while not server.calls_of("UploadPart"):
+                time.sleep(0.05)
+            process.send_signal(number)
+            said = process.stderr.read()
+        assert (code, b"") == (process.returncode, said)
+        assert ([], []) == (list(server.uploads), list(server.objects))
 
 
 def on_a_terminal(*words, **variables):
