@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +140,12 @@ class FastStore:
         import obstore
 
         with obstore_errors(self.url):
-            obstore.delete(self._opened, list(keys))
+            try:
+                obstore.delete(self._opened, list(keys))
+            except FileNotFoundError:  # of a disk, which stops there
+                for key in keys:
+                    with suppress(FileNotFoundError):
+                        obstore.delete(self._opened, key)
 
     def reopen(self) -> None:
         """Look credentials up anew the next time."""

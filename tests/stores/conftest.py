@@ -4,7 +4,6 @@ import pytest
 from storekinds import PATHS, disk_store, memory_store, store_of
 
 
-
 @pytest.fixture
 def store(request, tmp_path):
     """Give a store of the kind that the test is parametrized with."""
