@@ -42,7 +42,7 @@ def open_descriptors():
 
 def open_below(folder):
     """Return what this process has open in a folder, and the folder if it is."""
-    targets = (Path("/proc/self/fd", number) for number in os.listdir("/proc/self/fd"))
+    targets = (number for number in Path("/proc/self/fd").iterdir())
     opened = [str(link.readlink()) for link in targets if link.is_symlink()]
     return [path for path in opened if Path(path).is_relative_to(folder)]
 

@@ -47,7 +47,7 @@ def error_of(url: str, *, status: int | None, code: str, reason: str = "") -> St
     told: dict[str, object] = {"url": url, "code": code, "status": status}
     if status == 412 or code == "PreconditionFailed":
         return ObjectChangedError(f"{url} has changed meanwhile", hint="Try again.", **told)
-    if code in _PASSING_CODES or status in _PASSING_STATUS:
+    if code in _PASSING_CODES or (status in _PASSING_STATUS and code != "AccessDenied"):
         return _passing(url, reason, told)
     if status == 404:
         return _not_found(url, told)

@@ -27,7 +27,7 @@ def put_all(server, *keys):
 
 @pytest.mark.parametrize(
     "name",
-    ["../secret", "a/../../secret", "/secret", "a//b", "./a", "a/.", "..", "a/..", "\0", "a\0b", "x" * 256, "ä" * 128],
+    ["../secret", "a/../../secret", "/secret", "a//b", "./a", "a/.", "..", "a/..", "\0", "x" * 256, "ä" * 128],
 )  # fmt: skip
 def test_a_key_that_is_no_name_is_told(faulty_s3, store, outer, name):
     """It is written nowhere, the error names it, and the rest is copied."""
@@ -138,7 +138,7 @@ def test_a_folder_that_becomes_a_link_meanwhile_leads_nobody_out(faulty_s3, stor
     faulty_s3.add(do(swap), operation="GetObject")
     fetch(store, "d/", target)
 
-    assert ["x"] == os.listdir(outer / "other")
+    assert {"x": b"mine"} == tree(outer / "other")
     assert {"x": b"mine", "new": b"theirs"} == tree(outer / "moved")
 
 
@@ -160,7 +160,7 @@ def test_an_unfinished_part_goes(tmp_path):
     landing = Landing(tmp_path / "t")
     with landing.part(("a",)) as part:
         part.write(b"x", 0)
-        names = os.listdir(tmp_path / "t")
+        names = [path.name for path in (tmp_path / "t").iterdir()]
     with pytest.raises(ZeroDivisionError), landing.part(("b", "a")):
         raise ZeroDivisionError
     landing.close()
