@@ -40,6 +40,13 @@ def open_descriptors():
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
+def open_below(folder):
+    """Return what this process has open in a folder, and the folder if it is."""
+    targets = (number for number in Path("/proc/self/fd").iterdir())
+    opened = [str(link.readlink()) for link in targets if link.is_symlink()]
+    return [path for path in opened if Path(path).is_relative_to(folder)]
+
+
 def exit_code_of_fork(action):
     """Return the exit code of a forked child that runs an action, and ends with 0 if it returns true."""
     pid = os.fork()

@@ -1,5 +1,6 @@
 """An S3 account: where its store is, who asks, and the boto3 sessions and clients for it."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ DEFAULT_REGION = "us-east-1"
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
 CONNECTIONS = 64
+# what is given is all there is: no profile changes anything
+_NO_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +69,42 @@ def account_of(
     come from `HYPERPLANE_S3_*`, else `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `AWS_REGION`,
     `AWS_DEFAULT_REGION`, `AWS_CA_BUNDLE`, else the profile where the chain is asked.
 
-    Raises `SettingsError` for a CA file that is not there.
+    Raises `SettingsError` for a CA file that is not there, or an endpoint that is no URL.
     """
-    chain = ChainCredentials(lambda: make_session(environment), learn) if credentials is None else None
+    chain = None if credentials else ChainCredentials(lambda: make_session(environment), learn)
+    told = {} if chain is None else profile_settings(chain)
     endpoint = settings.s3_endpoint_url or _first(environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    region = settings.s3_region or _first(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
     return Account(
         credentials=credentials or chain,  # type: ignore[arg-type]  # one of the two is there
-        endpoint_url=None if endpoint is None else endpoint.rstrip("/"),
-        region=settings.s3_region or _region(environment, chain),
+        endpoint_url=checked_endpoint(endpoint or told.get("endpoint_url")),
+        region=region or told.get("region") or DEFAULT_REGION,
         kms_key_id=settings.s3_kms_key_id,
-        ca_file=_ca_file(environment),
+        ca_file=_ca_file(environment, told.get("ca_bundle")),
     )
+
+
+def checked_endpoint(url: str | None) -> str | None:
+    """Return the address of a store as it is used. Raises `SettingsError` for what is none."""
+    if not url:
+        return None
+    if not url.startswith(("http://", "https://")):
+        raise SettingsError(
+            f"the endpoint of S3 is no URL: {url!r}",
+            hint="Begin it with https:// (or http://).",
+            names=("HYPERPLANE_S3_ENDPOINT_URL",),
+        )
+    return url.rstrip("/")
+
+
+def profile_settings(chain: ChainCredentials) -> dict[str, str]:
+    """Return what AWS's configuration files say of the store: endpoint_url, region, ca_bundle."""
+    session = chain.session._session  # noqa: SLF001 - boto3 has no public way to it
+    profile = session.get_scoped_config()
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    told = {name: profile.get(name) for name in ("endpoint_url", "region", "ca_bundle")}
+    told |= {name: value for name, value in services.get("s3", {}).items() if name == "endpoint_url"}
+    return {name: value for name, value in told.items() if value}
 
 
 def with_profile(account: Account, environment: Environment, profile: str, *, learn: Learn) -> Account:
@@ -89,13 +117,8 @@ def _first(environment: Environment, *names: str) -> str | None:
     return next((value for name in names if (value := environment.get(name))), None)
 
 
-def _region(environment: Environment, chain: ChainCredentials | None) -> str:
-    told = _first(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
-    return told or (chain.session.region_name if chain is not None else None) or DEFAULT_REGION
-
-
-def _ca_file(environment: Environment) -> Path | None:
-    named = environment.get("AWS_CA_BUNDLE")
+def _ca_file(environment: Environment, told: str | None) -> Path | None:
+    named = environment.get("AWS_CA_BUNDLE") or told
     if not named:
         return None
     path = environment.folder / named
@@ -111,20 +134,13 @@ def _ca_file(environment: Environment) -> Path | None:
 def make_session(environment: Environment, *, profile: str | None = None) -> "boto3.Session":
     """Return a boto3 session that sees the snapshot, `.env` too, instead of the process environment."""
     import boto3
-    import botocore.session
 
-    session = botocore.session.Session()
-    for name, variable in (
-        ("config_file", "AWS_CONFIG_FILE"),
-        ("credentials_file", "AWS_SHARED_CREDENTIALS_FILE"),
-    ):
-        if value := environment.get(variable):
-            session.set_config_variable(name, value)
     keys = {} if profile else _static_keys(environment)
-    named = profile or (None if keys else environment.get("AWS_PROFILE"))
+    named = profile or (None if keys else _first(environment, "AWS_PROFILE", "AWS_DEFAULT_PROFILE"))
+    session = sealed_session(environment)
     made = boto3.Session(botocore_session=session, profile_name=named, **keys)
     if not keys:
-        _forget_process_keys(session)
+        _seal_credentials(session, environment)
     return made
 
 
@@ -138,9 +154,36 @@ def _static_keys(environment: Environment) -> dict[str, str]:
     return keys if {"aws_access_key_id", "aws_secret_access_key"} <= keys.keys() else {}
 
 
-def _forget_process_keys(session: Any) -> None:
-    # what the snapshot does not hold is not for this job
-    session.get_component("credential_provider").remove("env")
+def sealed_session(environment: Environment) -> Any:
+    """Return a botocore session that takes the snapshot for the process environment."""
+    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as VARIABLES
+    from botocore.session import Session
+
+    unread = {name: (key, None, default, convert) for name, (key, _, default, convert) in VARIABLES.items()}
+    session = Session(session_vars=unread)
+    for name, (_, variables, _, convert) in VARIABLES.items():
+        names = [variables] if isinstance(variables, str) else variables or []
+        value = None if name == "profile" else _first(environment, *names)
+        if value:
+            session.set_config_variable(name, convert(value) if convert else value)
+    # an account knows its endpoint
+    session.set_config_variable("ignore_configured_endpoint_urls", True)
+    return session
+
+
+def _seal_credentials(session: Any, environment: Environment) -> None:
+    from botocore.credentials import ContainerProvider
+
+    chain = session.get_component("credential_provider")
+    chain.remove("env")  # the keys in the snapshot were looked for before
+    snapshot = {name: environment.get(name) or "" for name in environment.names()}
+    chain.remove("container-role")
+    chain.insert_before("iam-role", ContainerProvider(environ=snapshot))
+    if not environment.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
+        # botocore has no other way to it
+        chain.get_provider("assume-role-with-web-identity")._disable_env_vars = True  # noqa: SLF001
+    if (environment.get("AWS_EC2_METADATA_DISABLED") or "").lower() == "true":
+        chain.remove("iam-role")
 
 
 def make_client(account: Account, *, config: "Config | None" = None) -> Any:
@@ -174,6 +217,7 @@ def _session_for(account: Account) -> "boto3.Session":
 
     found: Credentials = account.credentials.get()
     return boto3.Session(
+        botocore_session=sealed_session(Environment(_NO_FILES)),
         aws_access_key_id=found.access_key_id,
         aws_secret_access_key=found.secret_access_key,
         aws_session_token=found.session_token,

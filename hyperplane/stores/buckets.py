@@ -6,7 +6,7 @@ from dataclasses import replace
 from hyperplane.environment import Environment
 from hyperplane.errors import CredentialsError
 from hyperplane.settings import JobSettings
-from hyperplane.stores.account import Account, account_of, with_profile
+from hyperplane.stores.account import Account, account_of, checked_endpoint, with_profile
 from hyperplane.stores.credentials import Credentials, GivenCredentials, Learn
 from hyperplane.stores.objects import ObjectStore
 from hyperplane.stores.s3 import S3Store
@@ -58,7 +58,7 @@ class AccountBuckets:
             account = with_profile(account, self._environment, profile, learn=self._learn)
         account = replace(
             account,
-            endpoint_url=account.endpoint_url if endpoint_url is None else endpoint_url.rstrip("/"),
+            endpoint_url=account.endpoint_url if endpoint_url is None else checked_endpoint(endpoint_url),
             region=region or account.region,
             kms_key_id=kms_key_id or account.kms_key_id,
         )

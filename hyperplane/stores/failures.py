@@ -16,6 +16,7 @@ from hyperplane.errors import (
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_CLOCK_CODE = "RequestTimeTooSkewed"
 EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _CREDENTIAL_CODES = EXPIRED_CODES | {
     "AuthorizationHeaderMalformed",
@@ -27,19 +28,12 @@ _THROTTLING_CODES = frozenset(
     {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
 )
 _PASSING_CODES = _THROTTLING_CODES | {
-    "BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout",
-    "ServiceUnavailable", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch",
+    "BadDigest", "ConditionalRequestConflict", "IncompleteBody", "InternalError", "OperationAborted",
+    "RequestTimeout", "ServiceUnavailable", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch",
 }  # fmt: skip
 _PASSING_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_REASONS = (
-    "certificate",
-    "UnknownIssuer",
-    "timed out",
-    "Connection refused",
-    "dns error",
-    "Connection reset",
-)
-_TLS_WORDS = ("certificate", "UnknownIssuer", "CERTIFICATE_VERIFY_FAILED", "SSLError")
+_TLS_REASONS = ("invalid peer certificate", "SSLError")
+_REASONS = (*_TLS_REASONS[:1], "timed out", "Connection refused", "dns error", "Connection reset")
 
 
 class PassingError(StoreError):
@@ -51,29 +45,29 @@ class PassingError(StoreError):
 def error_of(url: str, *, status: int | None, code: str, reason: str = "") -> StoreError:
     """Return the error for a reply: `status` of HTTP, None where nothing came, and S3's code."""
     told: dict[str, object] = {"url": url, "code": code, "status": status}
-    if code == "PreconditionFailed" or status == 412:
+    if status == 412 or code == "PreconditionFailed":
         return ObjectChangedError(f"{url} has changed meanwhile", hint="Try again.", **told)
+    if code in _PASSING_CODES or (status in _PASSING_STATUS and code != "AccessDenied"):
+        return _passing(url, reason, told)
     if status == 404:
         return _not_found(url, told)
-    if code in _CREDENTIAL_CODES or status == 401:
+    if code in _CREDENTIAL_CODES or status == 401 or (status == 400 and not code):
+        # the reply to a HEAD has no code, and 400 is what an expired token gets
         return CredentialsError(
             f"the store does not take the credentials for {url}: {code or status}",
             hint=_credentials_hint(code),
             **told,
         )
-    if status == 403:
+    if status == 403 or code == "AccessDenied":
         return StoreAccessError(
-            f"no permission for {url}: {code or 'AccessDenied'}",
-            hint="Ask for s3:GetObject, s3:PutObject and s3:ListBucket on the bucket, as the job needs them.",
-            **told,
+            f"no permission for {url}: {code or 'AccessDenied'}", hint=_access_hint(code), **told
         )
-    if status is not None and 300 <= status < 400:
-        return StoreError(
-            f"the store sends {url} elsewhere: {code or status}",
-            hint="Set HYPERPLANE_S3_REGION to the region of the bucket, or mend HYPERPLANE_S3_ENDPOINT_URL.",
-            **told,
-        )
-    return _other(url, status, code, reason, told)
+    return _other(url, reason, told)
+
+
+def may_have_expired(error: CredentialsError) -> bool:
+    """Say whether new credentials may help."""
+    return error.code in EXPIRED_CODES or (error.status == 400 and not error.code)
 
 
 def _not_found(url: str, told: dict[str, object]) -> StoreError:
@@ -91,22 +85,56 @@ def _credentials_hint(code: str) -> str:
     return "Mend the secrets s3_access_key_id and s3_access_key_secret, or the AWS credentials."
 
 
-def _other(url: str, status: int | None, code: str, reason: str, told: dict[str, object]) -> StoreError:
-    if status is None and any(word in reason for word in _TLS_WORDS):
+def _access_hint(code: str) -> str:
+    if code == _CLOCK_CODE:
+        return "Set the clock of this machine: it and the store's are too far apart."
+    return "Ask for s3:GetObject, s3:PutObject and s3:ListBucket on the bucket, as the job needs them."
+
+
+def _other(url: str, reason: str, told: dict[str, object]) -> StoreError:
+    status, code = told["status"], told["code"]
+    if isinstance(status, int) and 300 <= status < 400:
+        return StoreError(
+            f"the store sends {url} elsewhere: {code or status}",
+            hint="Set HYPERPLANE_S3_REGION to the region of the bucket, or mend HYPERPLANE_S3_ENDPOINT_URL.",
+            **told,
+        )
+    if reason in _TLS_REASONS:
         return StoreError(
             f"the certificate of the store is not trusted, for {url}",
             hint="Set AWS_CA_BUNDLE to the certificate of its authority, and check its name and date.",
             **told,
         )
-    is_passing = status is None or status in _PASSING_STATUS or code in _PASSING_CODES
-    what = " ".join(str(part) for part in (status, code) if part) or reason or "it cannot be reached"
-    if not is_passing:
-        return StoreError(f"the store refused {url}: {what}", hint="See the message.", **told)
+    if status is None and not code:
+        return _passing(url, reason, told)
+    return refused(url, code or status, **told)
+
+
+def _passing(url: str, reason: str, told: dict[str, object]) -> "PassingError":
+    status, code = told["status"], told["code"]
+    what = " ".join(str(part) for part in (status, code) if part) or reason or "no answer"
     return PassingError(
         f"the store failed for {url}: {what}",
         hint="It was tried several times; try again later.",
         is_throttling=code in _THROTTLING_CODES or status in (429, 503),
         **told,
+    )
+
+
+def refused(url: str, why: object, **told: object) -> StoreError:
+    """Return the error for what will not work however often it is tried."""
+    hint = "Look at the URL, the endpoint and the settings of the store."
+    return StoreError(f"{url} was refused: {why}", hint=hint, **{"url": url, **told})
+
+
+def upload_gone(error: StoreError) -> PassingError:
+    """Return what a multipart upload that is not known any more means: to be sent again."""
+    return PassingError(
+        f"the store does not know the upload of {error.url} any more",
+        hint="It may have been completed: look whether the object is there, else try again.",
+        url=error.url,
+        code=error.code,
+        status=error.status,
     )
 
 
@@ -140,7 +168,8 @@ def obstore_errors(url: str, *, is_new: bool = False) -> Iterator[None]:
     except HyperplaneError:
         raise
     except (exceptions.BaseError, OSError, ValueError) as error:
-        if is_new and isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
+        is_there = isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError)
+        if is_new and is_there and _first(_CODE, str(error)) not in _PASSING_CODES:
             raise already_there(url) from None
         raise _of_obstore(url, error) from None
 
@@ -156,13 +185,17 @@ def _of_obstore(url: str, error: Exception) -> StoreError:
     from obstore import exceptions
 
     text = str(error)
-    status = _STATUS.search(text)
-    code = _CODE.search(text)
-    number = int(status[1]) if status else _status_of(error)
-    if isinstance(error, exceptions.PreconditionError | exceptions.NotModifiedError):
-        number = 412
-    reason = "" if number else _reason(text)
-    return error_of(url, status=number, code=code[1] if code else "", reason=reason)
+    status = _status_of(error) or _first(_STATUS, text)
+    code = _first(_CODE, text) or ""
+    if not status and not code and not isinstance(error, exceptions.GenericError):
+        return refused(url, type(error).__name__)
+    reason = next((words for words in _REASONS if words in text), "no answer")
+    return error_of(url, status=int(status) if status else None, code=code, reason=reason)
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str | None:
+    found = pattern.search(text)
+    return found[1] if found else None
 
 
 def _status_of(error: Exception) -> int | None:
@@ -175,17 +208,16 @@ def _status_of(error: Exception) -> int | None:
             return 403
         case exceptions.UnauthenticatedError():
             return 401
+        case exceptions.PreconditionError() | exceptions.NotModifiedError():
+            return 412
     return None
-
-
-def _reason(text: str) -> str:
-    return next((word for word in _REASONS if word in text), "no answer")
 
 
 @contextmanager
 def botocore_errors(url: str, *, is_new: bool = False) -> Iterator[None]:
     """Have errors of botocore leave the block as ours; `is_new`: a failed condition means that it exists."""
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -193,17 +225,35 @@ def botocore_errors(url: str, *, is_new: bool = False) -> Iterator[None]:
         told = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         code = told.get("Code", "")
-        if is_new and (status == 412 or code in {"PreconditionFailed", "ConditionalRequestConflict"}):
+        if is_new and status == 412:
             raise already_there(url) from None
-        raise error_of(url, status=_number(status, code), code="" if code.isdigit() else code) from None
-    except NoCredentialsError:
-        raise CredentialsError(
-            f"there are no credentials for {url}", hint=_credentials_hint(""), url=url
-        ) from None
-    except (BotoCoreError, OSError) as error:
+        # an error can come in the body of a reply that said 200
+        number = None if status == 200 else status
+        raise error_of(url, status=number, code="" if code.isdigit() else code) from None
+    except (BotoCoreError, ResponseParserError, OSError) as error:
+        raise _of_botocore(url, error) from None
+
+
+def _of_botocore(url: str, error: Exception) -> StoreError:
+    from botocore import exceptions
+
+    name = type(error).__name__
+    match error:
+        case exceptions.FlexibleChecksumError():
+            return corrupted(url, "checksum")
+        case exceptions.HTTPClientError() | exceptions.IncompleteReadError():
+            return error_of(url, status=None, code="", reason=name)
+        case exceptions.BotoCoreError():
+            return refused(url, name)
+    return error_of(url, status=None, code="", reason=name)
+
+
+@contextmanager
+def urllib3_errors(url: str) -> Iterator[None]:
+    """Have errors of urllib3 leave the block as ours."""
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except HTTPError as error:
         raise error_of(url, status=None, code="", reason=type(error).__name__) from None
-
-
-def _number(status: int | None, code: str) -> int | None:
-    # an error in the body of a reply that said 200
-    return 500 if status == 200 and not code.isdigit() else status

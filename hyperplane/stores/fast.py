@@ -1,10 +1,11 @@
 """Object stores over obstore: any that it has, S3 above all. It must not be used in a forked child."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from hyperplane.errors import StoreError
 from hyperplane.stores.account import Account
 from hyperplane.stores.credentials import Credentials
 from hyperplane.stores.failures import obstore_errors, truncated
@@ -27,39 +28,40 @@ def can_name(key: str) -> bool:
     return _NEVER_BEHIND.isdisjoint(key.split("/")) and key.isprintable()
 
 
-class UnnameableError(StoreError):
-    """A listing holds a key that obstore cannot name."""
+# it hangs for ever in a forked child of a process that has used it
+_first_pid: int | None = None
+
+
+def works_here() -> bool:
+    """Say whether obstore may be used in this process."""
+    return _first_pid in {None, os.getpid()}
 
 
 class FastStore:
-    """One bucket over obstore. Listings show a folder marker `a/` as an empty object `a`."""
+    """One store over obstore; nothing is tried again here but parts of large objects, as `make` says."""
 
     def __init__(self, url: str, make: "Callable[[], Obstore]") -> None:
         self.url = url
         self._make = make
         self._store: Obstore | None = None
 
-    def patient(self, sleep: Callable[[float], object]) -> "FastStore":  # noqa: ARG002 - obstore does the waiting
-        """Return the same: nothing is tried again here."""
+    def patient(self, sleep: Callable[[float], object]) -> "FastStore":  # noqa: ARG002 - nobody waits
+        """Return the same."""
         return self
 
     def pages(self, prefix: str = "", *, after: str = "") -> Iterator[list[ObjectInfo]]:
-        """Yield all objects of a prefix, which is whole or ends in `/`, in pages."""
-        import obstore
-        from obstore.exceptions import InvalidPathError
+        """Yield all objects of a prefix, which is whole or ends in `/`, in pages.
 
-        url = f"{self.url}/{prefix}"
-        with obstore_errors(url):
+        Not for S3, where some keys would be shown as others: `/a` as `a`.
+        """
+        import obstore
+
+        with obstore_errors(f"{self.url}/{prefix}"):
             listing = obstore.list(
                 self._opened, prefix or None, offset=after or None, chunk_size=PAGE_OBJECTS
             )
-            try:
-                for page in listing:
-                    yield [_info(meta) for meta in page]
-            except (InvalidPathError, ValueError):
-                raise UnnameableError(
-                    f"a key below {url} has parts that obstore cannot name", url=url
-                ) from None
+            for page in listing:
+                yield [_info(meta) for meta in page]
 
     def head(self, key: str) -> ObjectInfo:
         """Return what the store knows of one object."""
@@ -121,21 +123,29 @@ class FastStore:
         """Store one object part by part."""
         import obstore
 
-        with obstore_errors(f"{self.url}/{key}"):
-            return obstore.put(
-                self._opened,
-                key,
-                _as_iterator(chunks()),
-                chunk_size=part_bytes,
-                max_concurrency=PARTS_AT_ONCE,
-            )["e_tag"]
+        watched = _Watched(chunks)
+        try:
+            with obstore_errors(f"{self.url}/{key}"):
+                stored = obstore.put(
+                    self._opened, key, iter(watched), chunk_size=part_bytes, max_concurrency=PARTS_AT_ONCE
+                )
+        except BaseException:
+            if watched.error is not None:
+                raise watched.error from None  # not a failure of the store
+            raise
+        return stored["e_tag"]
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, many in one request."""
         import obstore
 
         with obstore_errors(self.url):
-            obstore.delete(self._opened, list(keys))
+            try:
+                obstore.delete(self._opened, list(keys))
+            except FileNotFoundError:  # of a disk, which stops there
+                for key in keys:
+                    with suppress(FileNotFoundError):
+                        obstore.delete(self._opened, key)
 
     def reopen(self) -> None:
         """Look credentials up anew the next time."""
@@ -143,14 +153,30 @@ class FastStore:
 
     @property
     def _opened(self) -> "Obstore":
+        global _first_pid
+        if _first_pid is None:
+            _first_pid = os.getpid()
         store = self._store
         if store is None:
             store = self._store = self._make()
         return store
 
 
-def _as_iterator(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
-    yield from chunks
+class _Watched:
+    """The same chunks; it keeps what they raised."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self.error: BaseException | None = None
+
+    def __iter__(self) -> Iterator[Buffer]:
+        try:
+            yield from self._chunks()
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
 
 
 def _info(meta: Any) -> ObjectInfo:
@@ -184,10 +210,10 @@ def client_options(account: Account) -> dict[str, Any]:
     return options
 
 
-def retry_config() -> dict[str, Any]:
-    """Return how often obstore itself tries again: little, for `retrying` does it."""
-    backoff = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2}
-    return {"max_retries": 2, "retry_timeout": timedelta(seconds=60), "backoff": backoff}
+def retry_config(tries: int) -> dict[str, Any]:
+    """Return how often obstore itself is to try."""
+    backoff = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2}
+    return {"max_retries": tries - 1, "retry_timeout": timedelta(minutes=2), "backoff": backoff}
 
 
 def credential_provider(account: Account) -> Callable[[], Any]:
@@ -219,8 +245,8 @@ def endpoint_config(account: Account) -> dict[str, Any]:
     }
 
 
-def open_bucket(account: Account, bucket: str) -> "Obstore":
-    """Return obstore's store for one bucket."""
+def open_bucket(account: Account, bucket: str, *, tries: int = 1) -> "Obstore":
+    """Return obstore's store for one bucket, which tries every request so often."""
     from obstore.store import S3Store
 
     config: Any = s3_config(account) | endpoint_config(account)
@@ -228,7 +254,7 @@ def open_bucket(account: Account, bucket: str) -> "Obstore":
         url = account.url_of(bucket)
         config |= {"endpoint": url, "aws_endpoint_url_s3": url, "virtual_hosted_style_request": True}
     options: Any = client_options(account)
-    retries: Any = retry_config()
+    retries: Any = retry_config(tries)
     return S3Store(
         bucket,
         config=config,

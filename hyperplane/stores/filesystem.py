@@ -9,12 +9,11 @@ from hyperplane.stores.account import Account
 if TYPE_CHECKING:
     from fsspec.spec import AbstractFileSystem
 
+TRIES = 6
+
 
 def open_filesystem(account: Account) -> "AbstractFileSystem":
-    """Return a file system whose paths are `bucket/key`.
-
-    Raises `MissingExtraError` without the extra `fsspec`.
-    """
+    """Return a file system whose paths are `bucket/key`. Raises `MissingExtraError` without `fsspec`."""
     try:
         from obstore.fsspec import FsspecStore
     except ImportError:
@@ -29,6 +28,6 @@ def open_filesystem(account: Account) -> "AbstractFileSystem":
         cachable = False
 
         def _construct_store(self, bucket: str) -> Any:
-            return fast.open_bucket(account, bucket)
+            return fast.open_bucket(account, bucket, tries=TRIES)
 
     return Filesystem("s3")

@@ -4,45 +4,32 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from hyperplane.errors import StoreError
 from hyperplane.locks import ForkSafeLock
-from hyperplane.stores.failures import botocore_errors, truncated
-from hyperplane.stores.objects import PART_BYTES, Buffer, Checksums, Chunks, ObjectInfo, Reading, checksums_in
+from hyperplane.stores.failures import botocore_errors, error_of, truncated
+from hyperplane.stores.objects import PART_BYTES, Buffer, Chunks, ObjectInfo, Reading
 
 CHUNK_BYTES = 64 << 10
 DELETED_AT_ONCE = 1000
 
 
-class PlainStore:
-    """One bucket over boto3; in a forked child it makes itself a client of its own."""
+class Clients:
+    """The boto3 client of a store; every process has its own, for connections are not to be shared."""
 
-    def __init__(
-        self,
-        url: str,
-        bucket: str,
-        make_client: Callable[[], Any],
-        *,
-        write_options: Mapping[str, str],
-        retry: Callable[[Callable[[], Any]], Any],
-    ) -> None:
-        self.url = url
-        self._bucket = bucket
-        self._make_client = make_client
-        self._write_options = dict(write_options)
-        self._retry = retry
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
         self._lock = ForkSafeLock()
         self._client: Any = None
         self._pid = 0
 
-    @property
-    def client(self) -> Any:
-        """The boto3 client of this process; connections of a parent are not to be shared."""
+    def get(self) -> Any:
+        """Return the client of this process."""
         with self._lock:
             if self._client is None or self._pid != os.getpid():
-                self._client, self._pid = self._make_client(), os.getpid()
+                self._client, self._pid = self._make(), os.getpid()
             return self._client
 
     def reopen(self) -> None:
@@ -50,32 +37,29 @@ class PlainStore:
         with self._lock:
             self._client = None
 
-    def patient(self, sleep: Callable[[float], object]) -> "PlainStore":  # noqa: ARG002 - nobody waits
-        """Return the same: nothing is tried again here."""
-        return self
 
-    def pages(self, prefix: str = "", *, after: str = "") -> Iterator[list[ObjectInfo]]:
-        """Yield all objects whose keys begin with the prefix, in pages."""
-        with botocore_errors(f"{self.url}/{prefix}"):
-            paginator = self.client.get_paginator("list_objects_v2")
-            for page in paginator.paginate(Bucket=self._bucket, Prefix=prefix, StartAfter=after):
-                yield [_listed(found) for found in page.get("Contents", ())]
+class PlainStore:
+    """Reading, writing and deleting in one bucket over boto3."""
 
-    def head(self, key: str) -> ObjectInfo:
-        """Return what the store knows of one object."""
-        return _replied(key, self.head_reply(key))
+    def __init__(
+        self,
+        url: str,
+        bucket: str,
+        clients: Clients,
+        *,
+        write_options: Mapping[str, str],
+        retry: Callable[[Callable[[], Any]], Any],
+    ) -> None:
+        self.url = url
+        self._bucket = bucket
+        self._clients = clients
+        self._write_options = write_options
+        self._retry = retry
 
-    def head_reply(self, key: str) -> dict[str, Any]:
-        """Return the reply of HeadObject, with the checksums that the store has."""
-        with botocore_errors(f"{self.url}/{key}"):
-            reply: dict[str, Any] = self.client.head_object(
-                Bucket=self._bucket, Key=key, ChecksumMode="ENABLED"
-            )
-            return reply
-
-    def checksums(self, key: str) -> Checksums:
-        """Return what the store knows of the bytes of one object."""
-        return checksums_in(self.head_reply(key)["ResponseMetadata"]["HTTPHeaders"])
+    @property
+    def client(self) -> Any:
+        """The boto3 client of this process."""
+        return self._clients.get()
 
     def read(self, key: str, start: int = 0, stop: int | None = None, *, etag: str | None = None) -> Reading:
         """Read an object, or a range of it; botocore verifies the checksum of a whole one."""
@@ -111,56 +95,50 @@ class PlainStore:
             )
             return _etag(reply)
 
-    def write_chunks(
-        self,
-        key: str,
-        chunks: Chunks,
-        *,
-        part_bytes: int = PART_BYTES,
-        can_repeat: bool = True,  # noqa: ARG002 - the parts alone are tried again here
-    ) -> str | None:
-        """Store one object part by part; it is aborted when anything goes wrong."""
-        url = f"{self.url}/{key}"
-        with botocore_errors(url):
-            started = self.client.create_multipart_upload(
-                Bucket=self._bucket, Key=key, ChecksumAlgorithm="SHA256", **self._write_options
-            )
-        upload = {"Bucket": self._bucket, "Key": key, "UploadId": started["UploadId"]}
+    def write_chunks(self, key: str, chunks: Chunks, *, part_bytes: int = PART_BYTES) -> str | None:
+        """Store one object part by part, each tried again by itself; aborted when anything goes wrong."""
+        started = self._asked(
+            key,
+            lambda client, place: client.create_multipart_upload(
+                **place, ChecksumAlgorithm="SHA256", **self._write_options
+            ),
+        )
+        upload = {"UploadId": started["UploadId"]}
         try:
             parts = [
-                self._write_part(upload, number, part)
+                self._write_part(key, upload, number, part)
                 for number, part in enumerate(regrouped(chunks(), part_bytes), 1)
             ]
-            with botocore_errors(url):
-                reply = self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
-                return _etag(reply)
+            return _etag(
+                self._asked(
+                    key,
+                    lambda client, place: client.complete_multipart_upload(
+                        **place, **upload, MultipartUpload={"Parts": parts}
+                    ),
+                )
+            )
         except BaseException:
-            self._abort(upload)
+            self._abort(key, upload)
             raise
 
-    def _write_part(self, upload: dict[str, Any], number: int, part: bytes) -> dict[str, Any]:
-        digest = _sha256(part)
+    def _write_part(self, key: str, upload: dict[str, Any], number: int, part: bytes) -> dict[str, Any]:
+        told = {"PartNumber": number, "ChecksumSHA256": _sha256(part)}
+        reply = self._asked(
+            key, lambda client, place: client.upload_part(**place, **upload, **told, Body=part)
+        )
+        return {**told, "ETag": reply["ETag"]}
 
-        def send() -> Any:
-            with botocore_errors(f"{self.url}/{upload['Key']}"):
-                return self.client.upload_part(**upload, PartNumber=number, Body=part, ChecksumSHA256=digest)
+    def _asked(self, key: str, ask: Callable[[Any, dict[str, str]], Any]) -> Any:
+        def once() -> Any:
+            with botocore_errors(f"{self.url}/{key}"):
+                return ask(self.client, {"Bucket": self._bucket, "Key": key})
 
-        return {"PartNumber": number, "ETag": self._retry(send)["ETag"], "ChecksumSHA256": digest}
+        return self._retry(once)
 
-    def _abort(self, upload: dict[str, Any]) -> None:
-        from hyperplane.errors import ObjectNotFoundError
-
-        try:
-            with botocore_errors(f"{self.url}/{upload['Key']}"):
-                self.client.abort_multipart_upload(**upload)
-        except ObjectNotFoundError:
-            return  # it was completed, or is gone
-        except StoreError as error:
-            raise StoreError(
-                f"{error.message}, and parts of it stay in the store",
-                hint="A lifecycle rule for incomplete multipart uploads removes them.",
-                url=error.url,
-            ) from None
+    def _abort(self, key: str, upload: dict[str, Any]) -> None:
+        # what went wrong matters more; a store that cannot be reached cannot be told either
+        with suppress(StoreError), botocore_errors(f"{self.url}/{key}"):
+            self.client.abort_multipart_upload(Bucket=self._bucket, Key=key, **upload)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, many in one request."""
@@ -171,10 +149,12 @@ class PlainStore:
                     Bucket=self._bucket, Delete={"Objects": some, "Quiet": True}
                 )
             for failure in reply.get("Errors", ()):
-                url = f"{self.url}/{failure.get('Key')}"
-                raise StoreError(
-                    f"{url} was not deleted: {failure.get('Code')}", url=url, code=failure.get("Code", "")
-                )
+                raise deletion_error(f"{self.url}/{failure['Key']}", failure["Code"])
+
+
+def deletion_error(url: str, code: str) -> StoreError:
+    """Return the error for one object of many that was not deleted."""
+    return error_of(url, status=403 if code == "AccessDenied" else 400, code=code)
 
 
 def regrouped(chunks: Any, part_bytes: int) -> Iterator[bytes]:
@@ -198,10 +178,6 @@ def _sha256(content: bytes) -> str:
 def _etag(reply: Any) -> str | None:
     etag: str | None = reply.get("ETag")
     return etag
-
-
-def _listed(found: Any) -> ObjectInfo:
-    return ObjectInfo(found["Key"], found["Size"], found["LastModified"], found.get("ETag"))
 
 
 def _replied(key: str, reply: Any) -> ObjectInfo:

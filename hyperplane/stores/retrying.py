@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hyperplane.errors import CredentialsError, StoreError
-from hyperplane.stores.failures import EXPIRED_CODES, PassingError
+from hyperplane.stores.failures import PassingError, may_have_expired
 
 T = TypeVar("T")
 
@@ -16,19 +16,17 @@ T = TypeVar("T")
 class Patience:
     """How often a call is tried: more often where the store only asks to slow down.
 
-    The n-th pause is a random part of `base_s` * 2**n, at most of `longest_s`.
-    `sleep`: waits, and may be cut short.
+    The n-th pause is a random part of `base_s` * 2**n, at most of `longest_s`. `give_up_s`: how long
+    after the first failure nothing is tried any more, for tries can be long. `sleep`: waits, and may be
+    cut short.
     """
 
     tries: int = 6
     throttled_tries: int = 20
     base_s: float = 0.1
     longest_s: float = 10.0
+    give_up_s: float = 120.0
     sleep: Callable[[float], object] = time.sleep
-
-    def allows(self, failures: int, error: PassingError) -> bool:
-        """Say whether to try again after so many failures."""
-        return failures < (self.throttled_tries if error.is_throttling else self.tries)
 
     def pause(self, failures: int) -> None:
         """Wait before the next try."""
@@ -39,23 +37,42 @@ class Patience:
 PATIENCE = Patience()
 
 
+class Failures:
+    """The failures of one thing in a row: whether it is to be tried again."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._count = 0
+        self._began = 0.0
+
+    def wait(self, error: PassingError) -> None:
+        """Wait until the next try. Raises the error, for good, where there is none."""
+        self._began = self._began if self._count else time.monotonic()
+        self._count += 1
+        tries = self._patience.throttled_tries if error.is_throttling else self._patience.tries
+        if self._count >= tries or time.monotonic() - self._began > self._patience.give_up_s:
+            raise settled(error) from None
+        self._patience.pause(self._count)
+
+    def forget(self) -> None:
+        """Begin anew: something went well."""
+        self._count = 0
+
+
 def retry(call: Callable[[], T], *, renew: Callable[[], object], patience: Patience = PATIENCE) -> T:
     """Return what `call` returns, tried again after failures that may pass.
 
     `renew`: called once, when the store says that the credentials have expired.
     """
-    failures = 0
+    failures = Failures(patience)
     is_renewed = False
     while True:
         try:
             return call()
         except PassingError as error:
-            failures += 1
-            if not patience.allows(failures, error):
-                raise settled(error) from None
-            patience.pause(failures)
+            failures.wait(error)
         except CredentialsError as error:
-            if is_renewed or error.code not in EXPIRED_CODES:
+            if is_renewed or not may_have_expired(error):
                 raise
             is_renewed = True
             renew()

@@ -3,45 +3,31 @@
 import base64
 import hashlib
 import os
-import threading
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from hyperplane.stores.failures import corrupted
-from hyperplane.stores.objects import Checksums, ObjectInfo, is_plain_md5
+from hyperplane.stores.objects import Checksums, ObjectInfo, ObjectStore, is_plain_md5
 
 # faster than copying, and combined for ranges that arrive in any order
 COMBINED = "crc64nvme"
+_CRC_BYTES = {COMBINED: 8, "crc32c": 4, "crc32": 4}
 READ_BYTES = 1 << 20
 
 
-class Etags:
-    """Compares files with ETags that look like an MD5, as long as they prove to be one.
+def new_digest(info: ObjectInfo) -> Any:
+    """Return a new MD5 to feed with an object, or None where its ETag has not the shape of one."""
+    return hashlib.md5(usedforsecurity=False) if is_plain_md5(info.etag) else None
 
-    Those of objects that are encrypted with a key of KMS look so and are none: then the store is asked.
+
+def check_stream(store: ObjectStore, descriptor: int, info: ObjectInfo, digest: Any) -> None:
+    """Compare a file that arrived in one piece with its ETag, or with all that the store knows of it.
+
+    The ETags of objects that are encrypted with a key of KMS look like an MD5 and are none: then, and for
+    those that are no MD5 at all, the store is asked. Raises a failure that may pass when something differs.
     """
-
-    def __init__(self, url: str, checksums: Callable[[str], Checksums]) -> None:
-        self._url = url
-        self._checksums = checksums
-        self._are_md5 = True
-        self._lock = threading.Lock()
-
-    def digest(self, info: ObjectInfo) -> Any:
-        """Return a new MD5 to feed, or None where the ETag says nothing."""
-        if not self._are_md5 or not is_plain_md5(info.etag):
-            return None
-        return hashlib.md5(usedforsecurity=False)
-
-    def check(self, info: ObjectInfo, digest: Any) -> None:
-        """Raise a failure that may pass when the bytes are others than those of the store."""
-        if digest is None or digest.hexdigest() == (info.etag or "").strip('"'):
-            return
-        with self._lock:
-            if self._are_md5 and self._checksums(info.key).etag_is_md5:
-                raise corrupted(f"{self._url}/{info.key}", "MD5")
-            self._are_md5 = False
+    if digest is None or digest.hexdigest() != _bare(info.etag):
+        check_whole(f"{store.url}/{info.key}", descriptor, info, store.checksums(info.key))
 
 
 class RangeSums:
@@ -67,43 +53,45 @@ class RangeSums:
         return base64.b64encode(total.to_bytes(8, "big")).decode()
 
 
-def check_whole(url: str, descriptor: int, info: ObjectInfo, sums: RangeSums, known: Checksums) -> None:
-    """Compare a file that arrived in ranges with all that the store knows of it.
+def check_whole(
+    url: str, descriptor: int, info: ObjectInfo, known: Checksums, sums: RangeSums | None = None
+) -> None:
+    """Compare a file with all that the store knows of it; `sums`: what is known of the file already.
 
     Raises a failure that may pass when a checksum differs.
     """
+    is_checked = False
     for name, expected in known.of_object.items():
-        value = sums.value() if name == COMBINED else file_checksum(descriptor, name)
+        value = sums.value() if sums is not None and name == COMBINED else file_checksum(descriptor, name)
         if value is not None and value != expected:
             raise corrupted(url, name.upper())
-    etag_says_all = not known.of_object and known.etag_is_md5 and is_plain_md5(info.etag)
-    if etag_says_all and file_md5(descriptor) != (info.etag or "").strip('"'):
+        is_checked = is_checked or value is not None
+    if not is_checked and known.etag_is_md5 and file_md5(descriptor) != _bare(info.etag):
         raise corrupted(url, "MD5")
 
 
 def file_checksum(descriptor: int, name: str) -> str | None:
     """Return a checksum of a file as S3 writes it (base64), or None for one that is not known here."""
-    if name == "crc32":
-        value = 0
-        for data in _read(descriptor):
-            value = zlib.crc32(data, value)
-        return base64.b64encode(value.to_bytes(4, "big")).decode()
-    if name == "crc32c":
-        from awscrt import checksums
-
-        value = 0
-        for data in _read(descriptor):
-            value = checksums.crc32c(data, value)
-        return base64.b64encode(value.to_bytes(4, "big")).decode()
-    if name not in {"sha1", "sha256"}:
+    if name in {"sha1", "sha256"}:
+        return base64.b64encode(_digest(descriptor, name).digest()).decode()
+    if name not in _CRC_BYTES:
         return None
-    return base64.b64encode(_digest(descriptor, name).digest()).decode()
+    from awscrt import checksums
+
+    value = 0
+    for data in _read(descriptor):
+        value = getattr(checksums, name)(data, value)
+    return base64.b64encode(value.to_bytes(_CRC_BYTES[name], "big")).decode()
 
 
 def file_md5(descriptor: int) -> str:
     """Return the MD5 of a file, hex."""
     digest: str = _digest(descriptor, "md5").hexdigest()
     return digest
+
+
+def _bare(etag: str | None) -> str:
+    return (etag or "").strip('"')
 
 
 def _digest(descriptor: int, name: str) -> Any:

@@ -11,15 +11,15 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from hyperplane.errors import HyperplaneError, ObjectChangedError, ObjectNotFoundError, StoreError
+from hyperplane.errors import HyperplaneError, ObjectChangedError, ObjectNotFoundError, StoreError, UsageError
 from hyperplane.stores.objects import ObjectInfo, ObjectStore, is_plain_md5
 from hyperplane.stores.retrying import PATIENCE, retry
 from hyperplane.transfer import checking
-from hyperplane.transfer.checking import Etags, RangeSums
+from hyperplane.transfer.checking import RangeSums
 from hyperplane.transfer.landing import Landing, Part, sync_data
-from hyperplane.transfer.names import Clashes, UnusableNameError, local_parts
+from hyperplane.transfer.names import Clashes, local_parts
 from hyperplane.transfer.outcome import Derived, Tally, Transfer
-from hyperplane.transfer.running import RANGE_THREADS, Options, at_least, concerns_all, failed, run
+from hyperplane.transfer.running import RANGE_THREADS, Options, at_least, finished, raise_fatal, run
 from hyperplane.transfer.workers import Cancellation, Workers
 
 RANGED_BYTES = 48 << 20
@@ -27,6 +27,7 @@ SMALLEST_RANGE_BYTES = 16 << 20
 LARGEST_RANGE_BYTES = 64 << 20
 TOLD_BYTES = 1 << 20
 CHANGES_BORNE = 3
+SETTLED_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,6 @@ class _Downloading:
         self._what = what
         self._options = options
         self._tally = Tally()
-        self._etags = Etags(store.url, store.checksums)
         self._one_large = Lock()
         self._clashes = Clashes()
         folder = what.target if what.is_folder else what.target.parent
@@ -80,14 +80,14 @@ class _Downloading:
         self._landing = Landing(folder)
 
     def run(self) -> Transfer:
+        what = f"{self._store.url}/{self._what.prefix}"
         try:
             run(self._take, self._all(), self._options, self._tally, self._cancellation)
+        except OSError as error:
+            raise_fatal(error, self._tally, what, self._transfer())
         finally:
             self._landing.close()
-        transfer = self._transfer()
-        if self._tally.failures:
-            raise failed(self._tally, f"{self._store.url}/{self._what.prefix}", transfer)
-        return transfer
+        return finished(self._tally, what, self._transfer())
 
     def _all(self) -> Iterator[_Item]:
         yield from self._first
@@ -134,22 +134,20 @@ class _Downloading:
         try:
             local_parts(name)
             self._clashes.check(name)
-        except UnusableNameError as error:
+        except UsageError as error:
             self._tally.failures[name] = error
             return False
         return True
 
     def _take(self, item: _Item) -> None:
-        parts = local_parts(item.name)
         try:
+            parts = local_parts(item.name)
             if self._options.skip_unchanged and self._is_unchanged(parts, item.info):
                 self._tally.skipped.append(item.name)
                 return
             size_bytes = self._fetch(parts, item.info)
         except (HyperplaneError, OSError) as error:
-            if concerns_all(error):
-                raise
-            self._tally.failures[item.name] = error
+            self._tally.add_failure(item.name, error)
         else:
             self._tally.add_done(item.name, size_bytes)
 
@@ -157,7 +155,7 @@ class _Downloading:
         found = self._landing.stat(parts)
         if found is None or not stat.S_ISREG(found.st_mode) or found.st_size != info.size_bytes:
             return False
-        if info.modified is not None and int(found.st_mtime) == int(info.modified.timestamp()):
+        if info.modified is not None and _is_settled_copy(found, int(info.modified.timestamp())):
             return True
         if not is_plain_md5(info.etag):
             return False
@@ -180,7 +178,7 @@ class _Downloading:
 
     def _fetch_once(self, parts: tuple[str, ...], info: ObjectInfo) -> int:
         with self._landing.part(parts) as part:
-            if info.size_bytes < RANGED_BYTES:
+            if info.size_bytes < RANGED_BYTES or info.etag is None:
                 info = self._stream(part, info)
             else:
                 self._fetch_ranges(part, info)
@@ -189,7 +187,7 @@ class _Downloading:
 
     def _stream(self, part: Part, info: ObjectInfo) -> ObjectInfo:
         reading = self._store.read(info.key)
-        digest = self._etags.digest(reading.info)
+        digest = checking.new_digest(reading.info)
         position = 0
         for chunk in reading.chunks:
             self._cancellation.check()
@@ -198,7 +196,7 @@ class _Downloading:
             if digest is not None:
                 digest.update(chunk)
             self._tally.add_bytes(len(chunk))
-        self._etags.check(reading.info, digest)
+        checking.check_stream(self._store, part.descriptor, reading.info, digest)
         return reading.info
 
     def _fetch_ranges(self, part: Part, info: ObjectInfo) -> None:
@@ -210,7 +208,7 @@ class _Downloading:
             Workers(fetch, ranges, Cancellation(self._cancellation)).run(RANGE_THREADS)
         self._cancellation.check()
         known = self._store.checksums(info.key)
-        checking.check_whole(f"{self._store.url}/{info.key}", part.descriptor, info, sums, known)
+        checking.check_whole(f"{self._store.url}/{info.key}", part.descriptor, info, known, sums)
 
     def _fetch_range(self, part: Part, info: ObjectInfo, sums: RangeSums, span: tuple[int, int]) -> None:
         start, stop = span
@@ -244,6 +242,14 @@ class _Downloading:
 
 def _is_marker(name: str, info: ObjectInfo) -> bool:
     return info.size_bytes == 0 and (not name or name.endswith("/"))
+
+
+def _is_settled_copy(found: os.stat_result, modified: int) -> bool:
+    """Say whether a file has the object's time, and got it when that could not be another object's too.
+
+    Times of objects are whole seconds: one that was replaced within its second would look the same.
+    """
+    return int(found.st_mtime) == modified and found.st_ctime > modified + SETTLED_S
 
 
 def _nothing() -> None:

@@ -34,7 +34,7 @@ class Filter:
         """Say whether a name is meant."""
         if self.regex is not None and self.regex.search(name) is None:
             return False
-        return self.glob is None or _fits(tuple(name.split("/")), self.glob)
+        return self.glob is None or _fits(name.split("/"), self.glob)
 
 
 def _compiled(regex: str) -> re.Pattern[str]:
@@ -50,9 +50,20 @@ def _compiled(regex: str) -> re.Pattern[str]:
         raise UsageError(f"{regex!r} is no regular expression: {error}", hint=hint) from None
 
 
-def _fits(parts: tuple[str, ...], glob: tuple[str, ...]) -> bool:
-    if not glob:
-        return not parts
-    if glob[0] == "**":
-        return _fits(parts, glob[1:]) or (bool(parts) and _fits(parts[1:], glob))
-    return bool(parts) and fnmatchcase(parts[0], glob[0]) and _fits(parts[1:], glob[1:])
+def _fits(parts: list[str], glob: tuple[str, ...]) -> bool:
+    """Say whether all parts fit all of a glob: how much of it may be used up, after each of them."""
+    used = _beyond_stars({0}, glob)
+    for part in parts:
+        stay = {at for at in used if glob[at : at + 1] == ("**",)}
+        go_on = {at + 1 for at in used - stay if at < len(glob) and fnmatchcase(part, glob[at])}
+        used = _beyond_stars(stay | go_on, glob)
+    return len(glob) in used
+
+
+def _beyond_stars(used: set[int], glob: tuple[str, ...]) -> set[int]:
+    for at in sorted(used):
+        beyond = at
+        while glob[beyond : beyond + 1] == ("**",):
+            beyond += 1
+            used.add(beyond)
+    return used

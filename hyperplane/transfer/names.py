@@ -2,26 +2,20 @@
 
 import os
 
-from hyperplane.errors import HyperplaneError, UsageError
+from hyperplane.errors import UsageError
 
 NAME_LIMIT_BYTES = 255
-
-
-class UnusableNameError(HyperplaneError, ValueError):
-    """A key that can be no file below the target folder."""
 
 
 def local_parts(name: str) -> tuple[str, ...]:
     """Return the parts of the path that a key's name stands for, below the target folder.
 
-    Raises `UnusableNameError` for a name that is no path, or one of a place outside.
+    Raises `UsageError` for a name that is no path, or one of a place outside.
     """
     parts = tuple(name.split("/"))
     for part in parts:
         if problem := _problem(part):
-            raise UnusableNameError(
-                f"{name!r} cannot be a file here: {problem}", hint="Copy it to another name."
-            )
+            raise UsageError(f"{name!r} cannot be a file here: {problem}", hint="Copy it to another name.")
     return parts
 
 
@@ -48,12 +42,12 @@ class Clashes:
         self._may_be_folders: list[str] = []
 
     def check(self, name: str) -> None:
-        """Take the next name. Raises `UnusableNameError` when one before it is a file above it."""
+        """Take the next name. Raises `UsageError` when one before it is a file above it."""
         # those that the listing has passed can have nothing below them any more
         self._may_be_folders = [file for file in self._may_be_folders if name < f"{file}0"]
         above = next((file for file in self._may_be_folders if name.startswith(f"{file}/")), None)
         if above is not None:
-            raise UnusableNameError(
+            raise UsageError(
                 f"{name!r} cannot be a file here: {above!r} is one", hint="Copy one of them to another name."
             )
         self._may_be_folders.append(name)

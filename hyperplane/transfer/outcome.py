@@ -1,5 +1,6 @@
 """What became of a transfer, as data."""
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar, overload
 
+from hyperplane.errors import CredentialsError, StoreError
+
 T = TypeVar("T")
+
+STORE_FAILURES_BORNE = 20
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 class Derived(Sequence[T], Generic[T]):
@@ -84,6 +90,7 @@ class Tally:
     started: float = field(default_factory=time.monotonic)
     size_bytes: int = 0
     _moved_bytes: int = 0
+    _failures_in_a_row: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add_bytes(self, count: int) -> None:
@@ -96,6 +103,16 @@ class Tally:
         with self._lock:
             self.done.append(name)
             self.size_bytes += size_bytes
+            self._failures_in_a_row = 0
+
+    def add_failure(self, name: str, error: Exception) -> None:
+        """Keep why a file could not be copied. Raises it where no other will fare better."""
+        with self._lock:
+            self.failures[name] = error
+            self._failures_in_a_row += _is_of_store(error)
+            is_down = self._failures_in_a_row >= STORE_FAILURES_BORNE
+        if _concerns_all(error) or is_down:
+            raise error
 
     @property
     def seconds(self) -> float:
@@ -105,3 +122,15 @@ class Tally:
     def progress(self) -> Progress:
         """Return how far it is."""
         return Progress(len(self.done), self._moved_bytes, len(self.skipped), self.seconds)
+
+
+def _is_of_store(error: Exception) -> bool:
+    """Say whether a store failed, however often it was tried, which other objects will meet too."""
+    return type(error) is StoreError
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Say whether the disk is full, the credentials are not taken, or there is no such bucket."""
+    if isinstance(error, StoreError):
+        return isinstance(error, CredentialsError) or error.code == "NoSuchBucket"
+    return isinstance(error, OSError) and error.errno in _DISK_ERRORS

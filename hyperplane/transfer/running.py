@@ -1,15 +1,14 @@
 """What downloads and uploads share: the options, the threads, and how failures are told."""
 
-import errno
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
-from hyperplane.errors import CredentialsError, HyperplaneError, TransferError
+from hyperplane.errors import HyperplaneError, TransferError
 from hyperplane.transfer.filters import Filter
-from hyperplane.transfer.outcome import ProgressCallback, Tally
+from hyperplane.transfer.outcome import ProgressCallback, Tally, Transfer
 from hyperplane.transfer.workers import Cancellation, Workers
 
 T = TypeVar("T")
@@ -17,7 +16,6 @@ T = TypeVar("T")
 SMALL_THREADS = 24
 RANGE_THREADS = max(4, min(16, os.cpu_count() or 1))
 SHOWN_FAILURES = 3
-_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +58,21 @@ def at_least(things: Iterator[T], wanted: int, what: str) -> Iterator[T]:
     return itertools.chain(first, things)
 
 
-def concerns_all(error: Exception) -> bool:
-    """Say whether no other file will fare better: the disk is full, the credentials are not taken."""
-    is_of_disk = isinstance(error, OSError) and error.errno in _DISK_ERRORS
-    return isinstance(error, CredentialsError) or is_of_disk
+def raise_fatal(error: OSError, tally: Tally, what: str, transfer: Transfer) -> NoReturn:
+    """Raise what ended a transfer: an error of the store as it is, one of the disk with what was copied."""
+    if isinstance(error, HyperplaneError):
+        raise error
+    raise _failed(tally, what, transfer) from error
 
 
-def failed(tally: Tally, what: str, transfer: object) -> TransferError:
-    """Return the error that tells of all files that could not be copied."""
+def finished(tally: Tally, what: str, transfer: Transfer) -> Transfer:
+    """Return what was copied. Raises `TransferError` where some could not be."""
+    if tally.failures:
+        raise _failed(tally, what, transfer)
+    return transfer
+
+
+def _failed(tally: Tally, what: str, transfer: Transfer) -> TransferError:
     failures = dict(sorted(tally.failures.items()))
     shown = [_told(name, error) for name, error in itertools.islice(failures.items(), SHOWN_FAILURES)]
     more = f"; and {len(failures) - len(shown)} more" if len(failures) > len(shown) else ""

@@ -15,9 +15,10 @@ from typing import NamedTuple, Self
 from hyperplane.errors import HyperplaneError, ObjectChangedError, ObjectNotFoundError, UsageError
 from hyperplane.rundir import is_part
 from hyperplane.stores.objects import ObjectInfo, ObjectStore, is_plain_md5, part_bytes_of
+from hyperplane.transfer.filters import Filter
 from hyperplane.transfer.names import key_name
 from hyperplane.transfer.outcome import Derived, Tally, Transfer
-from hyperplane.transfer.running import Options, at_least, concerns_all, failed, run
+from hyperplane.transfer.running import Options, at_least, finished, raise_fatal, run
 from hyperplane.transfer.workers import Budget, Cancellation
 
 SINGLE_BYTES = 8 << 20
@@ -35,6 +36,10 @@ class Upload:
 
     source: Path
     key: str
+
+
+_Around = tuple[tuple[int, int], ...]
+"""Which folders are around a place: device and number of each."""
 
 
 class _Item(NamedTuple):
@@ -66,20 +71,19 @@ class _Uploading:
         self._known = self._listed() if options.skip_unchanged else {}
 
     def run(self) -> Transfer:
-        run(self._take, self._items, self._options, self._tally, self._cancellation)
-        transfer = self._transfer()
-        if self._tally.failures:
-            raise failed(self._tally, str(self._what.source), transfer)
-        return transfer
+        what = str(self._what.source)
+        try:
+            run(self._take, self._items, self._options, self._tally, self._cancellation)
+        except OSError as error:
+            raise_fatal(error, self._tally, what, self._transfer())
+        return finished(self._tally, what, self._transfer())
 
     def _single(self) -> Iterator[_Item]:
         if self._options.filter.takes(self._what.source.name):
             yield _Item("", str(self._what.source))
 
     def _walked(self) -> Iterator[_Item]:
-        for name, path in walk(self._what.source, self._tally.failures):
-            if self._options.filter.takes(name):
-                yield _Item(name, path)
+        yield from walk(self._what.source, self._options.filter, self._tally.failures)
 
     def _listed(self) -> dict[str, ObjectInfo]:
         key = self._what.key
@@ -97,9 +101,7 @@ class _Uploading:
                 return
             size_bytes = self._send(key, item.path)
         except (HyperplaneError, OSError) as error:
-            if concerns_all(error):
-                raise
-            self._tally.failures[item.name or self._what.source.name] = error
+            self._tally.add_failure(item.name or self._what.source.name, error)
         else:
             self._tally.add_done(item.name, size_bytes)
 
@@ -171,7 +173,7 @@ class _Source:
 
     def read(self) -> bytes:
         """Return all of the file."""
-        content = b"".join(self._pieces(SINGLE_BYTES))
+        content = b"".join(self._pieces(self.size_bytes + 1))
         self._check(len(content))
         return content
 
@@ -198,38 +200,52 @@ class _Source:
             raise _FileChanged
 
 
-def walk(folder: Path, failures: dict[str, Exception]) -> Iterator[tuple[str, str]]:
-    """Yield name and path of every file below a folder, sorted; what is no file or folder is a failure."""
-    yield from _walk(str(folder), "", (_identity(folder.stat()),), failures)
+def walk(folder: Path, wanted: Filter, failures: dict[str, Exception]) -> Iterator[_Item]:
+    """Yield every wanted file below a folder, sorted; what is no file or folder is a failure.
+
+    Links are followed, but not back to a folder around them; our own temporary files are passed over.
+    """
+    yield from _Walk(wanted, failures).below(str(folder), "", (_identity(folder.stat()),))
 
 
-def _walk(
-    folder: str, prefix: str, around: tuple[tuple[int, int], ...], failures: dict[str, Exception]
-) -> Iterator[tuple[str, str]]:
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        failures[prefix or "."] = error
-        return
-    for entry in entries:
-        name = prefix + entry.name
-        if entry.is_file():
-            if not is_part(entry.name):
-                yield name, entry.path
-        elif entry.is_dir():
-            identity = _identity(entry.stat())
-            if identity in around:
-                failures[name] = UsageError(
-                    f"{entry.path} leads back to a folder around it", hint="Remove the link."
-                )
-            else:
-                yield from _walk(entry.path, f"{name}/", (*around, identity), failures)
-        else:
-            what = "a link to nothing" if entry.is_symlink() else "no regular file"
-            failures[name] = UsageError(
-                f"{entry.path} is {what}", hint="Remove it, or leave it out with a filter."
-            )
+class _Walk:
+    def __init__(self, wanted: Filter, failures: dict[str, Exception]) -> None:
+        self._wanted = wanted
+        self._failures = failures
+
+    def below(self, folder: str, prefix: str, around: _Around) -> Iterator[_Item]:
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            self._failures[prefix or "."] = error
+            return
+        for entry in entries:
+            name = prefix + entry.name
+            try:
+                yield from self._at(entry, name, around)
+            except (OSError, UsageError) as error:
+                self._failures[name] = error
+
+    def _at(self, entry: os.DirEntry[str], name: str, around: _Around) -> Iterator[_Item]:
+        if entry.is_dir():
+            yield from self.below(entry.path, f"{name}/", _inside(entry, around))
+        elif self._wanted.takes(name) and not is_part(entry.name):
+            if not entry.is_file():
+                raise _no_file(entry)
+            yield _Item(name, entry.path)
+
+
+def _inside(entry: os.DirEntry[str], around: _Around) -> _Around:
+    identity = _identity(entry.stat())
+    if identity in around:
+        raise UsageError(f"{entry.path} leads back to a folder around it", hint="Remove the link.")
+    return *around, identity
+
+
+def _no_file(entry: os.DirEntry[str]) -> UsageError:
+    what = "a link to nothing" if entry.is_symlink() else "no regular file"
+    return UsageError(f"{entry.path} is {what}", hint="Remove it, or leave it out with a filter.")
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
