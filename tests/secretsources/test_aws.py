@@ -7,12 +7,12 @@ import pytest
 from awsserver import REGION, AwsServer
 from processes import exit_code_of_fork
 
+from hyperplane.awssession import make_session
 from hyperplane.environment import Environment, Origin
 from hyperplane.errors import SecretSourceError
 from hyperplane.masking import Masker
 from hyperplane.secretsources import FoundSecret, RemoteSource, look_up, stored_sources
 from hyperplane.secretsources.aws import AwsSource, Clients, ParameterStore, SecretsManager
-from hyperplane.secretsources.aws.session import session
 from hyperplane.settings import load
 
 pytestmark = pytest.mark.xdist_group("aws")
@@ -332,7 +332,7 @@ def test_keys_come_whole_from_the_outermost_layer_that_has_any(tmp_path, process
     )
     env_file = tmp_path / ".env"
     env_file.write_text("".join(f"{name}={value}\n" for name, value in file.items()))
-    made = session(Environment(process, env_file=env_file))
+    made = make_session(Environment(process, env_file=env_file))
     keys = made.get_credentials().get_frozen_credentials()
     assert (*expected, process.get("AWS_DEFAULT_REGION")) == (
         keys.access_key,

@@ -8,8 +8,8 @@ from hyperplane.environment import Origin
 from hyperplane.errors import SecretSourceError
 from hyperplane.locks import ForkSafeLock
 from hyperplane.secretsources import FoundSecret
+from hyperplane.secretsources.aws.clients import Clients
 from hyperplane.secretsources.aws.services import Service, Wanted, problem_of
-from hyperplane.secretsources.aws.session import Clients
 
 CACHE_S = 300.0
 

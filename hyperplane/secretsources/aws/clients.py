@@ -1,7 +1,8 @@
-"""The boto3 session of a snapshot, and the clients that are made from it when they are first needed."""
+"""The clients of AWS's stores of secrets, made when they are first needed."""
 
 from typing import TYPE_CHECKING, Any
 
+from hyperplane.awssession import make_session
 from hyperplane.environment import Environment
 from hyperplane.locks import ForkSafeLock, renew_after_fork
 from hyperplane.masking import Masker
@@ -12,28 +13,6 @@ if TYPE_CHECKING:
 _CONNECT_S = 5
 _READ_S = 10
 _ATTEMPTS = 3
-
-
-def session(environment: Environment) -> "boto3.Session":
-    """Return a session with the keys or the profile of the outermost layer that has either.
-
-    Without them boto3 looks on by itself: in its files, and for a role.
-    """
-    import boto3
-
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
-    for layer in environment.layers:
-        told = layer.variables
-        if told.get("AWS_ACCESS_KEY_ID"):
-            return boto3.Session(
-                aws_access_key_id=told["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=told.get("AWS_SECRET_ACCESS_KEY"),
-                aws_session_token=told.get("AWS_SESSION_TOKEN"),
-                region_name=region,
-            )
-        if told.get("AWS_PROFILE"):
-            return boto3.Session(profile_name=told["AWS_PROFILE"], region_name=region)
-    return boto3.Session(region_name=region)
 
 
 class Clients:
@@ -63,7 +42,7 @@ class Clients:
         from botocore.config import Config
 
         if self._session is None:
-            self._session = session(self._environment)
+            self._session = make_session(self._environment)
             self._mask_credentials(self._session)
         own = f"AWS_ENDPOINT_URL_{service.upper()}"
         return self._session.client(
