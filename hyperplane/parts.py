@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from hyperplane.facets.params import TypedParams
     from hyperplane.facets.s3 import S3, Buckets
     from hyperplane.facets.secrets import Secrets
+    from hyperplane.inputcache import InputCache
     from hyperplane.journal import Journal
+    from hyperplane.stores import ObjectStore
     from hyperplane.transfer import Transfer
 
 T = TypeVar("T")
@@ -184,7 +186,35 @@ class Parts:
         from hyperplane.facets.inputs import Inputs
 
         given = self.given.inputs
-        return given if isinstance(given, Inputs) else Inputs(given or {}, self.environment, mask=self.mask)
+        if isinstance(given, Inputs):
+            return given
+        return Inputs(given or {}, self.environment, cache=lambda: self.input_cache, mask=self.mask)
+
+    @part
+    def input_cache(self) -> "InputCache":
+        """What fetches inputs; asked for by one that is not on this machine."""
+        from hyperplane.inputcache import cache_folder
+
+        folder = cache_folder(self.environment, self.settings)
+        limit_bytes = self.settings.cache_limit
+        return self.make_input_cache(
+            folder, limit_bytes=limit_bytes, endpoint=lambda: self.buckets.account.endpoint
+        )
+
+    def make_input_cache(self, folder: Path, **options: Any) -> "InputCache":
+        """Return the cache in a folder, over the buckets; what it tells goes to the log."""
+        from hyperplane.inputcache import InputCache
+        from hyperplane.transfer.bar import watch
+
+        def tell(level: int, event: str, **fields: object) -> None:
+            self.log.log(level, event, **fields)
+
+        def open_store(bucket: str) -> "ObjectStore":
+            return self.buckets.open(bucket)
+
+        cache = InputCache(folder, open_store=open_store, tell=tell, watch=watch, **options)
+        self.closes(cache.close)
+        return cache
 
     @part
     def journal(self) -> "Journal | None":

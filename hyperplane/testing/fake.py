@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from hyperplane import secretsources
 from hyperplane.context import ContextOptions, JobContext, P
@@ -23,6 +23,9 @@ from hyperplane.testing import recorded
 from hyperplane.testing.outputs import ClosedOutputs, FakeOutputs
 from hyperplane.testing.recorded import Metric
 from hyperplane.testing.workplace import Workplace
+
+if TYPE_CHECKING:
+    from hyperplane.inputcache import InputCache
 
 M = TypeVar("M")
 Outcome = Literal["running", "succeeded", "failed", "stopped"]
@@ -75,6 +78,12 @@ class FakeParts(Parts):
         stopping = super().stopping
         self.closes(stopping.finish)
         return stopping
+
+    @part
+    def input_cache(self) -> "InputCache":
+        """A cache of this test's own, of which nothing is kept when the context closes."""
+        folder = self._workplace.home.path.parent / "cache"
+        return self.make_input_cache(folder, endpoint=lambda: NAME, limit_bytes=0)
 
     @part
     def outputs(self) -> FakeOutputs:

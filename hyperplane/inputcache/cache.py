@@ -1,0 +1,108 @@
+"""The cache of inputs, as one context uses it: what it got stays until the context closes."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from hyperplane.errors import HyperplaneError, InputError
+from hyperplane.inputcache.contents import probe
+from hyperplane.inputcache.fetching import Fetching, Source, Tell, Watch
+from hyperplane.inputcache.locking import Hold
+from hyperplane.inputcache.room import Room
+from hyperplane.locks import ForkSafeLock
+from hyperplane.rundir import write_atomic
+from hyperplane.stores import Location, ObjectStore
+
+FOLDER_NAME = "inputs"
+_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# Inputs of jobs, which hyperplane can fetch again.\n"
+
+
+class InputCache:
+    """Inputs as local files, one version each for as long as this lives.
+
+    `folder`: of this user on this machine, made when it is needed. `limit_bytes`: what all together may
+    take, but for what is in use. `endpoint`: names the store that `open_store` opens buckets of.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        limit_bytes: int,
+        open_store: Callable[[str], ObjectStore],
+        endpoint: Callable[[], str],
+        tell: Tell = lambda level, event, **fields: None,  # noqa: ARG005 - nobody is told
+        watch: Watch = lambda what: nullcontext(),  # noqa: ARG005 - nobody watches
+    ) -> None:
+        self._room = Room(folder / FOLDER_NAME, limit_bytes)
+        self._open_store = open_store
+        self._endpoint = endpoint
+        self._tell = tell
+        self._watch = watch
+        self._paths: dict[Location, Path] = {}
+        self._holds: list[Hold] = []
+        self._lock = ForkSafeLock()
+
+    def fetch(self, location: Location) -> Path:
+        """Return the local path of an object or folder, in the version that the store has at the first call.
+
+        It is read-only, and stays there until `close`. Raises `StoreError` or `TransferError` where it
+        cannot be had, `InputError` where the cache cannot take it.
+        """
+        with self._lock:
+            if location not in self._paths:
+                with self._errors():
+                    self._paths[location] = self._fetch(location)
+            return self._paths[location]
+
+    def _fetch(self, location: Location) -> Path:
+        source = Source(self._open_store(location.bucket), location, self._key(location))
+        self._make_folder()
+        path, hold = Fetching(source, self._room, tell=self._tell, watch=self._watch).run()
+        self._holds.append(hold)
+        return path
+
+    def probe(self, location: Location) -> None:
+        """Ask whether the store has it, without fetching. Raises `StoreError` where it has not."""
+        probe(self._open_store(location.bucket), location)
+
+    def fetched_at(self, location: Location) -> str | None:
+        """Return when it was last fetched (ISO 8601), or None where no version of it is in the cache."""
+        with self._errors():
+            key = self._key(location)
+            found = (entry.fetched for entry in self._room.entries() if entry.source == key)
+            return max((when for when in found if when is not None), default=None)
+
+    def close(self) -> None:
+        """Let go of what was used, and have the cache be within its limit."""
+        with self._lock:
+            holds, self._holds = self._holds, []
+            for hold in holds:
+                hold.touch()
+                hold.close()
+            if holds:
+                with self._errors():
+                    self._room.sweep()
+
+    def _key(self, location: Location) -> str:
+        return hashlib.sha256(f"{self._endpoint()}\n{location}".encode()).hexdigest()[:32]
+
+    def _make_folder(self) -> None:
+        folder = self._room.folder
+        if not folder.is_dir():
+            # what is in a bucket is not for every user of the machine
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomic(folder / "CACHEDIR.TAG", _TAG)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except HyperplaneError:
+            raise
+        except OSError as error:
+            raise InputError(
+                f"the cache {self._room.folder} cannot be used: {error.strerror or error}",
+                hint="Set HYPERPLANE_CACHE_DIR to a folder on a disk of this machine that can be written.",
+            ) from error
