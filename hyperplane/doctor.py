@@ -2,9 +2,9 @@
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperplane import secretsources, settings
 from hyperplane.environment import Environment, Origin
@@ -19,6 +19,13 @@ from hyperplane.runs.finding import working_folder
 from hyperplane.runs.jobfile import JobFile
 from hyperplane.settings import JobSettings
 
+if TYPE_CHECKING:
+    from hyperplane.inputcache import InputCache
+    from hyperplane.stores import ObjectStore
+    from hyperplane.stores.account import Account
+
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 10.0
 ONLY_UNDER_THE_RUNNER = (
     "parameters, inputs, retries and the timeout of a job file",
     "stdout and stderr stored, and masked whoever prints them",
@@ -79,6 +86,14 @@ def examine(job_file: Path | None = None, *, folder: Path | None = None) -> Diag
         examination.examine()
     examination.problems.extend(Problem(False, str(warning.message)) for warning in caught)
     return examination.diagnosis()
+
+
+def _hasty_store(account: "Account", bucket: str) -> "ObjectStore":
+    from hyperplane.stores.retrying import Patience
+    from hyperplane.stores.s3 import S3Store
+
+    hasty = replace(account, connect_timeout_s=CONNECT_TIMEOUT_S, read_timeout_s=READ_TIMEOUT_S)
+    return S3Store(hasty, bucket, patience=Patience(tries=1, throttled_tries=1))
 
 
 class _Examination:
@@ -151,19 +166,37 @@ class _Examination:
 
     def _see_inputs(self) -> None:
         declared = {} if self._job is None else self._job.inputs
-        inputs = Inputs(declared, self._environment)
+        inputs = Inputs(declared, self._environment, cache=self._input_cache)
         job_file = Origin("job file", str(self._job_file))
         for row in inputs.rows():
             self._rows.append(row._replace(origin=job_file) if row.name in declared else row)
         for name in inputs.names():
             try:
-                inputs[name]
+                inputs.check(name)
             except HyperplaneError as error:
                 self.problems.append(Problem(True, error.message, error.hint))
 
-    def _see_secrets(self) -> None:
+    def _input_cache(self) -> "InputCache":
+        """Return the cache that the job would use, over stores that nobody waits for long."""
+        from hyperplane.inputcache import InputCache, cache_folder
+        from hyperplane.stores.buckets import AccountBuckets
+
+        buckets = AccountBuckets.of(
+            self._environment, self._settings, secret=self._secrets().get, learn=self._masker.add
+        )
+        return InputCache(
+            cache_folder(self._environment, self._settings),
+            limit_bytes=self._settings.cache_limit,
+            open_store=lambda bucket: _hasty_store(buckets.account, bucket),
+            endpoint=lambda: buckets.account.endpoint,
+        )
+
+    def _secrets(self) -> Secrets:
         sources = secretsources.standard_sources(self._environment, self._settings)
-        secrets = Secrets(sources, masker=self._masker, environment=self._environment)
+        return Secrets(sources, masker=self._masker, environment=self._environment)
+
+    def _see_secrets(self) -> None:
+        secrets = self._secrets()
         self._rows.extend(secrets.rows())
         secrets.require(() if self._job is None else [request.name for request in self._job.secrets])
 

@@ -1,0 +1,85 @@
+"""A cache of inputs over a server, and what its tests look at."""
+
+import stat
+from pathlib import Path
+
+from s3servers import value_of
+
+from hyperplane.environment import Environment
+from hyperplane.inputcache import InputCache
+from hyperplane.inputcache.entry import Entry
+from hyperplane.settings import JobSettings
+from hyperplane.stores import Location
+from hyperplane.stores.account import account_of
+from hyperplane.stores.credentials import Credentials, GivenCredentials
+from hyperplane.stores.s3 import S3Store
+
+FOLDER = "s3://test/data/"
+# a job that reads an input, says what it has, and waits for a line before it ends
+JOB = """
+    import sys, hyperplane
+    with hyperplane.JobContext() as ctx:
+        path = ctx.inputs["train"]
+        print(path, flush=True)
+        sys.stdin.readline()
+        files = [path] if path.is_file() else sorted(path.rglob("*"))
+        print({file.name: len(file.read_bytes()) for file in files if file.is_file()})
+"""
+
+
+class Told(list):
+    """What a cache has told, as texts."""
+
+    def __call__(self, level, event, **fields):
+        self.append(event)
+
+
+def cache_of(folder, server, *, limit_bytes=10**12, patience=None, **options):
+    """Return a cache over a server; `told` is what it tells."""
+    account = account_of(
+        Environment({}),
+        JobSettings(s3_endpoint_url=server.endpoint_url),
+        GivenCredentials(lambda: Credentials(server.access_key_id, server.secret_access_key)),
+        learn=lambda name, value: None,
+    )
+    more = {} if patience is None else {"patience": patience}
+    told = Told()
+    cache = InputCache(
+        folder,
+        limit_bytes=limit_bytes,
+        open_store=lambda bucket: S3Store(account, bucket, **more),
+        endpoint=lambda: server.endpoint_url,
+        **{"tell": told, **options},
+    )
+    cache.told = told
+    return cache
+
+
+def fetched(folder, server, url=FOLDER, **options):
+    """Return what a run that has ended had as its input: its path."""
+    cache = cache_of(folder, server, **options)
+    path = cache.fetch(Location.parse(url))
+    cache.close()
+    return path
+
+
+def files_of(path):
+    """Return the content of the files below a folder, by name."""
+    return {
+        file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()
+    }
+
+
+def entries_in(folder):
+    """Return the entries of a cache."""
+    return [Entry(path) for path in Path(folder, "inputs").iterdir() if path.is_dir()]
+
+
+def mode_of(path):
+    """Return the permissions of a file or folder."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def variables_of(server, cache, url=FOLDER):
+    """Return the variables of a job whose input `train` is in a server."""
+    return {**value_of(server).environ(), "HYPERPLANE_CACHE_DIR": str(cache), "HYPERPLANE_INPUT_train": url}
