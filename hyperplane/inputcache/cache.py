@@ -11,7 +11,6 @@ from hyperplane.inputcache.fetching import Fetching, Source, Tell, Watch
 from hyperplane.inputcache.locking import Hold
 from hyperplane.inputcache.room import Room
 from hyperplane.locks import ForkSafeLock
-from hyperplane.rundir import write_atomic
 from hyperplane.stores import Location, ObjectStore
 
 FOLDER_NAME = "inputs"
@@ -89,11 +88,11 @@ class InputCache:
         return hashlib.sha256(f"{self._endpoint()}\n{location}".encode()).hexdigest()[:32]
 
     def _make_folder(self) -> None:
-        folder = self._room.folder
-        if not folder.is_dir():
+        tag = self._room.folder / "CACHEDIR.TAG"
+        if not tag.exists():
             # what is in a bucket is not for every user of the machine
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomic(folder / "CACHEDIR.TAG", _TAG)
+            tag.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            tag.write_bytes(_TAG)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -21,7 +21,6 @@ Watch = Callable[[str], AbstractContextManager[ProgressCallback | None]]
 
 CHANGES_BORNE = 5
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_BLOCK_BYTES = 4096
 
 
 class Source(NamedTuple):
@@ -90,7 +89,7 @@ class Fetching:
         # what has arrived is for the next try, unless the disk is full of it
         if isinstance(error, OSError) and error.errno in _FULL:
             self._room.evict(entry)
-            raise self._room.is_full(self._missing_bytes(entry, contents)) from error
+            raise self._room.is_full(self._missing_sizes(entry, contents)) from error
 
     def _have(self, entry: Entry, contents: Contents, earlier: tuple[Entry, Contents] | None) -> Contents:
         """Have the entry be whole, and return what it should hold: something newer when it is not."""
@@ -126,7 +125,7 @@ class Fetching:
         for donor, offers in self._donors(entry, earlier):
             known |= self._borrow(entry, contents, donor, offers)
         self._warn_of_size(contents)
-        self._room.make(self._missing_bytes(entry, contents))
+        self._room.make(self._missing_sizes(entry, contents))
         kept = self._download(entry, contents)
         found = self._look()
         arrived = {path: one.st_size for path, one in entry.files()}
@@ -185,10 +184,10 @@ class Fetching:
         same_source = (other for other in self._room.entries() if other.source == entry.source)
         return [other for other in same_source if other != entry]
 
-    def _missing_bytes(self, entry: Entry, contents: Contents) -> int:
+    def _missing_sizes(self, entry: Entry, contents: Contents) -> list[int]:
         there = {path: found.st_size for path, found in entry.files() if found.st_mtime_ns}
-        missing = [info for path, info in contents.objects.items() if there.get(path) != info.size_bytes]
-        return sum(-(-info.size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES for info in missing)
+        sizes = {path: info.size_bytes for path, info in contents.objects.items()}
+        return [size_bytes for path, size_bytes in sizes.items() if there.get(path) != size_bytes]
 
     def _warn_of_size(self, contents: Contents) -> None:
         size_bytes = sum(info.size_bytes for info in contents.objects.values())

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from hyperplane.errors import InputError
@@ -9,6 +10,7 @@ from hyperplane.inputcache.entry import TRASH_PREFIX, Entry, remove_trash
 from hyperplane.inputcache.locking import take
 
 _ENTRY_NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}")
+_BLOCK_BYTES = 4096
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -25,19 +27,19 @@ class Room:
             return []
         return [Entry(path) for path in self.folder.iterdir() if _ENTRY_NAME.fullmatch(path.name)]
 
-    def make(self, size_bytes: int) -> None:
-        """Have room for so much more. Raises `InputError` where the disk has none, whatever goes."""
-        self.sweep(reserved_bytes=size_bytes)
+    def make(self, sizes: Sequence[int]) -> None:
+        """Have room for files of these sizes. Raises `InputError` where the disk has none, whatever goes."""
+        self.sweep(reserved_bytes=sum(sizes))
         others = iter(self._oldest_first())
-        while self._free_bytes() < size_bytes:
+        while self._free_bytes() < _on_disk(sizes):
             if not any(self.evict(entry) for entry in others):
-                raise self.is_full(size_bytes)
+                raise self.is_full(sizes)
 
-    def is_full(self, size_bytes: int) -> InputError:
-        """Return the error for a disk that has no room for so much more."""
+    def is_full(self, sizes: Sequence[int]) -> InputError:
+        """Return the error for a disk that has no room for files of these sizes."""
         free = size_text(self._free_bytes())
         return InputError(
-            f"{size_text(size_bytes)} are needed in {self.folder}, and its disk has {free} left for it",
+            f"{size_text(_on_disk(sizes))} are needed in {self.folder}, and its disk has {free} left for it",
             hint="Set HYPERPLANE_CACHE_DIR to a folder on a larger disk, or make room on this one; "
             "a quota, or the number of files, can be at its end too.",
         )
@@ -70,6 +72,10 @@ class Room:
     def _free_bytes(self) -> int:
         found = os.statvfs(self.folder)
         return found.f_bavail * found.f_frsize
+
+
+def _on_disk(sizes: Sequence[int]) -> int:
+    return sum(-(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES for size_bytes in sizes)
 
 
 def size_text(size_bytes: int) -> str:

@@ -15,15 +15,19 @@ from hyperplane.stores.credentials import Credentials, GivenCredentials
 from hyperplane.stores.s3 import S3Store
 
 FOLDER = "s3://test/data/"
-# a job that reads an input, says what it has, and waits for a line before it ends
+# a job that reads its input, and says what it has
 JOB = """
-    import sys, hyperplane
+    import hyperplane
     with hyperplane.JobContext() as ctx:
         path = ctx.inputs["train"]
-        print(path, flush=True)
-        sys.stdin.readline()
-        files = [path] if path.is_file() else sorted(path.rglob("*"))
-        print({file.name: len(file.read_bytes()) for file in files if file.is_file()})
+        print(path, *sorted(f"{file.name}={file.read_text()}" for file in path.rglob("*") if file.is_file()))
+"""
+# one that has its input, says so, and waits until it is killed
+WAITING_JOB = """
+    import time, hyperplane
+    with hyperplane.JobContext() as ctx:
+        print(ctx.inputs["train"], flush=True)
+        time.sleep(60)
 """
 
 
@@ -71,8 +75,8 @@ def files_of(path):
 
 
 def entries_in(folder):
-    """Return the entries of a cache."""
-    return [Entry(path) for path in Path(folder, "inputs").iterdir() if path.is_dir()]
+    """Return the entries of a cache, those that are not whole too."""
+    return [Entry(path) for path in Path(folder, "inputs").glob(f"{'?' * 32}-{'?' * 32}")]
 
 
 def mode_of(path):

@@ -158,8 +158,8 @@ def test_an_ordinary_job_cannot_change_its_input(server):
         path = fetched(folder, server)
         for attempt in (
             lambda: (path / "a.txt").open("ab"),
-            lambda: (path / "a.txt").unlink(),
-            lambda: (path / "new.txt").touch(),
+            (path / "a.txt").unlink,
+            (path / "new.txt").touch,
             lambda: path.rename(path.with_name("other")),
         ):
             with pytest.raises(PermissionError):
