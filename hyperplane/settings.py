@@ -80,10 +80,8 @@ def _destination(url: str) -> str | None:
     return url
 
 
-def _size_bytes(text: object) -> object:
-    if not isinstance(text, str):
-        return text
-    found = _SIZE.fullmatch(text.strip())
+def _size_bytes(text: object) -> int:
+    found = _SIZE.fullmatch(str(text).strip())
     if found is None:
         raise ValueError
     number, unit, binary = found.groups()

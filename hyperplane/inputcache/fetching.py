@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hyperplane.errors import InputError
 from hyperplane.inputcache.contents import Contents, look, version
 from hyperplane.inputcache.entry import Entry, Verdict
-from hyperplane.inputcache.locking import Hold, share, take
+from hyperplane.inputcache.locking import Hold, share, share_new, take
 from hyperplane.inputcache.room import Room, size_text
 from hyperplane.stores import Location, ObjectStore
 from hyperplane.transfer import Download, Options, ProgressCallback, download
@@ -59,7 +59,7 @@ class Fetching:
         earlier: tuple[Entry, Contents] | None = None
         for _ in range(CHANGES_BORNE):
             entry = Entry.of(self._room.folder, self._key, contents.identity)
-            hold = self._use(entry)
+            hold = share_new(entry.use_lock)
             try:
                 found = self._have(entry, contents, earlier)
             except BaseException as error:
@@ -78,12 +78,6 @@ class Fetching:
 
     def _look(self) -> Contents:
         return look(self._store, self._location)
-
-    def _use(self, entry: Entry) -> Hold:
-        while True:
-            entry.path.mkdir(parents=True, exist_ok=True)
-            if (hold := share(entry.use_lock)) is not None:
-                return hold
 
     def _give_up(self, entry: Entry, contents: Contents, error: BaseException) -> None:
         # what has arrived is for the next try, unless the disk is full of it

@@ -39,6 +39,13 @@ def share(path: Path) -> Hold | None:
     return _hold(path, fcntl.LOCK_SH, _silently)
 
 
+def share_new(path: Path) -> Hold:
+    """Lock a file together with others; its folder is made, as often as it goes."""
+    while (hold := share(path)) is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return hold
+
+
 def take(path: Path, *, waiting: Callable[[], object] | None = None) -> Hold | None:
     """Lock a file alone; `waiting` is called before this has to wait for others.
 

@@ -23,9 +23,7 @@ class Room:
 
     def entries(self) -> list[Entry]:
         """Return all entries, those that are not whole too."""
-        if not self.folder.is_dir():
-            return []
-        return [Entry(path) for path in self.folder.iterdir() if _ENTRY_NAME.fullmatch(path.name)]
+        return [Entry(path) for path in self.folder.glob("*-*") if _ENTRY_NAME.fullmatch(path.name)]
 
     def make(self, sizes: Sequence[int]) -> None:
         """Have room for files of these sizes. Raises `InputError` where the disk has none, whatever goes."""
@@ -46,9 +44,8 @@ class Room:
 
     def sweep(self, *, reserved_bytes: int = 0) -> None:
         """Remove what others left half removed, and what is unused until the rest is within the limit."""
-        if self.folder.is_dir():
-            for trash in self.folder.glob(f"{TRASH_PREFIX}*"):
-                remove_trash(trash)
+        for trash in self.folder.glob(f"{TRASH_PREFIX}*"):
+            remove_trash(trash)
         sizes = {entry: entry.size_bytes for entry in self._oldest_first()}
         total = sum(sizes.values())
         for entry, size_bytes in sizes.items():

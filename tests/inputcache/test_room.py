@@ -1,6 +1,7 @@
 """How much the cache holds: the limit, the disk, and what goes first."""
 
 import os
+import shutil
 import subprocess
 from contextlib import contextmanager
 
@@ -119,6 +120,25 @@ def test_what_a_killed_process_had_half_removed_goes(tmp_path, server):
 
     names = {path.name for path in (tmp_path / "inputs").iterdir()}
     assert {"trash-0123456789cd", "notes.txt", "CACHEDIR.TAG", entries_in(tmp_path)[0].path.name} == names
+
+
+def test_an_entry_that_was_hardly_begun_goes_too(tmp_path, server):
+    """A process may die between the folder and its first file."""
+    begun = tmp_path / "inputs" / f"{'0' * 32}-{'0' * 32}"
+    begun.mkdir(parents=True)
+    fetched(tmp_path, server, "s3://test/a/", limit_bytes=0)
+
+    assert [] == entries_in(tmp_path)
+
+
+def test_a_cache_that_was_removed_is_no_reason_to_fail(tmp_path, server):
+    """Somebody may clean up before the run has ended."""
+    cache = cache_of(tmp_path, server)
+    cache.fetch(Location.parse("s3://test/a/"))
+    shutil.rmtree(tmp_path / "inputs")
+    cache.close()
+
+    assert not (tmp_path / "inputs").exists()
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may mount a small disk")

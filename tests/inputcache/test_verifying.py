@@ -60,6 +60,11 @@ def add_folder(path):
     add(path.with_name("more") / "x")
 
 
+def add_link(path):
+    """Put a link to a folder beside it."""
+    path.with_name("elsewhere").symlink_to("sub")
+
+
 def remove_folder(path):
     """Remove a whole folder, and put a file there."""
     folder = path.with_name("sub")
@@ -72,7 +77,7 @@ def remove(path):
     path.unlink()
 
 
-DAMAGES = [overwrite, cut, link_away, make_folder, remove, add, add_folder, remove_folder]
+DAMAGES = [overwrite, cut, link_away, make_folder, remove, add, add_folder, add_link, remove_folder]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
