@@ -10,7 +10,7 @@
     │   └── SecretValueError (ValueError)      the value is not what was asked for, or cannot be read
     ├── ParamsError (ValueError)               parameters that do not fit what was declared
     │   └── ParamNotFoundError (KeyError)      no source has a parameter of that name
-    ├── InputError (OSError)                   an input that is not there or cannot be read
+    ├── InputError (OSError)                   an input that is not there, cannot be read or fetched
     │   └── InputNotFoundError (KeyError)      no source names an input like that
     ├── OutputError (OSError)                  the outputs folder or a file in it cannot be used
     │   └── OutputNameError (ValueError)       a name that would leave the folder, or is ours
@@ -126,7 +126,7 @@ class ParamNotFoundError(ParamsError, KeyError):
 
 
 class InputError(HyperplaneError, OSError):
-    """An input is not there or cannot be read. `name`: the input."""
+    """An input is not there, or cannot be read or fetched. `name`: the input."""
 
     name: str = ""
     exit_code = EXIT_MISSING_SETTING
