@@ -3,6 +3,7 @@
 import os
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +167,7 @@ class _Examination:
 
     def _see_inputs(self) -> None:
         declared = {} if self._job is None else self._job.inputs
-        inputs = Inputs(declared, self._environment, cache=self._input_cache)
+        inputs = Inputs(declared, self._environment, cache=lambda: self._input_cache)
         job_file = Origin("job file", str(self._job_file))
         for row in inputs.rows():
             self._rows.append(row._replace(origin=job_file) if row.name in declared else row)
@@ -176,6 +177,7 @@ class _Examination:
             except HyperplaneError as error:
                 self.problems.append(Problem(True, error.message, error.hint))
 
+    @cached_property
     def _input_cache(self) -> "InputCache":
         """Return the cache that the job would use, over stores that nobody waits for long."""
         from hyperplane.inputcache import InputCache, cache_folder

@@ -14,6 +14,7 @@ from hyperplane.errors import (
     InputNotFoundError,
     Mask,
     StoreError,
+    TransferError,
     did_you_mean,
     masked_errors,
     unmasked,
@@ -95,7 +96,8 @@ class Inputs:
         except HyperplaneError as error:
             is_unknown = isinstance(error, StoreError) and error.status is None
             hints = (
-                error.hint,
+                # that of a transfer is about data that stays with the cause
+                "" if isinstance(error, TransferError) else error.hint,
                 self._told_of_copy(found.value) if is_unknown else "",
                 f"Its place came from {found.origin}.",
             )

@@ -1,13 +1,11 @@
 """One input in one version, as it lies in the cache: its files, what is known of them, and its locks."""
 
-import hashlib
 import json
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,11 +14,11 @@ from typing import Any, NamedTuple, Self
 
 from hyperplane.inputcache.contents import Contents, version
 from hyperplane.rundir import write_atomic
+from hyperplane.transfer.checking import crc64nvme_of
 
 SCHEMA = 1
 TRASH_PREFIX = "trash-"
 _DIGITS = 32
-_THREADS = min(8, os.cpu_count() or 1)
 
 
 class Record(NamedTuple):
@@ -28,7 +26,7 @@ class Record(NamedTuple):
 
     version: str
     size_bytes: int
-    sha256: str
+    crc64nvme: int
     mtime_ns: int
     ctime_ns: int
     inode: int
@@ -130,8 +128,8 @@ class Entry(NamedTuple):
         records = {path: Record(*row) for path, row in told["files"].items()}
         found = dict(self.files())
         touched = [path for path in found.keys() & records if not records[path].was_left_alone(found[path])]
-        digests = self._digests(path for path in touched if stat.S_ISREG(found[path].st_mode))
-        damaged = {path for path in touched if digests.get(path) != records[path].sha256}
+        sums = self._checksums(path for path in touched if stat.S_ISREG(found[path].st_mode))
+        damaged = {path for path in touched if sums.get(path) != records[path].crc64nvme}
         wrong = damaged | (found.keys() ^ records.keys())
         good = {path: record for path, record in records.items() if path not in wrong}
         return Verdict(good, frozenset(wrong), is_touched=len(touched) > len(damaged))
@@ -164,16 +162,16 @@ class Entry(NamedTuple):
                 linked.add(path)
         return linked
 
-    def seal(self, url: str, contents: Contents, known: Mapping[str, str]) -> None:
+    def seal(self, url: str, contents: Contents, known: Mapping[str, int]) -> None:
         """Make the files read-only, note what they are, and have the entry be whole.
 
-        `known`: SHA-256 of files by path, where nobody needs to compute it.
+        `known`: checksums of files by path, where nobody needs to compute them.
         """
         _make_read_only(self.content)
         found = dict(self.files())
-        digests = {**known, **self._digests(found.keys() - known.keys())}
+        sums = {**known, **self._checksums(found.keys() - known.keys())}
         versions = {path: version(info) for path, info in contents.objects.items()}
-        self._write_records({path: _record(versions[path], digests[path], found[path]) for path in found})
+        self._write_records({path: _record(versions[path], sums[path], found[path]) for path in found})
         about = {
             "schema": SCHEMA,
             "url": url,
@@ -188,7 +186,7 @@ class Entry(NamedTuple):
         found = dict(self.files())
         good = {path: record for path, record in verdict.good.items() if path in found}
         self._write_records(
-            {path: _record(record.version, record.sha256, found[path]) for path, record in good.items()}
+            {path: _record(record.version, record.crc64nvme, found[path]) for path, record in good.items()}
         )
 
     def remove(self) -> None:
@@ -200,20 +198,12 @@ class Entry(NamedTuple):
     def _write_records(self, records: Mapping[str, Record]) -> None:
         write_atomic(self._records, json.dumps({"schema": SCHEMA, "files": records}).encode())
 
-    def _digests(self, paths: Iterable[str]) -> dict[str, str]:
-        names = list(paths)
-        if not names:
-            return {}
-        with ThreadPoolExecutor(_THREADS) as threads:
-            return dict(zip(names, threads.map(self._digest, names), strict=True))
-
-    def _digest(self, path: str) -> str:
-        with (self.content / path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    def _checksums(self, paths: Iterable[str]) -> dict[str, int]:
+        return {path: crc64nvme_of(self.content / path) for path in paths}
 
 
-def _record(of: str, sha256: str, found: os.stat_result) -> Record:
-    return Record(of, found.st_size, sha256, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+def _record(of: str, crc64nvme: int, found: os.stat_result) -> Record:
+    return Record(of, found.st_size, crc64nvme, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -36,7 +36,7 @@ class Offer(NamedTuple):
 
     version: str
     size_bytes: int
-    sha256: str | None
+    crc64nvme: int | None
 
 
 class Fetching:
@@ -96,10 +96,7 @@ class Fetching:
         with alone:
             if self._is_good(entry, contents):
                 return contents
-            found = self._fetch(entry, contents, earlier)
-        if found is contents:
-            self._remove_superseded(entry)
-        return found
+            return self._fetch(entry, contents, earlier)
 
     def _say_waiting(self) -> None:
         self._tell(logging.INFO, "waiting for another process that fetches an input", url=str(self._location))
@@ -126,12 +123,13 @@ class Fetching:
         expected = {path: info.size_bytes for path, info in contents.objects.items()}
         if found.identity != contents.identity or arrived != expected:
             return found
-        digests = {path: digest for path, digest in known.items() if path in kept}
-        entry.seal(str(self._location), contents, digests)
+        # first, for a file that loses a link is touched, and would be read again the next time
+        self._remove_superseded(entry)
+        entry.seal(str(self._location), contents, {path: known[path] for path in known.keys() & kept})
         return contents
 
-    def _reopen(self, entry: Entry, contents: Contents) -> dict[str, str]:
-        """Prepare an entry that is not whole or damaged, and return the digests of its good files."""
+    def _reopen(self, entry: Entry, contents: Contents) -> dict[str, int]:
+        """Prepare an entry that is not whole or damaged, and return the checksums of its good files."""
         verdict = entry.examine() if entry.is_whole else Verdict({}, frozenset(), is_touched=False)
         if entry.is_whole:
             self._tell(
@@ -142,7 +140,7 @@ class Fetching:
             )
         entry.reopen()
         entry.clear(contents.objects, verdict.wrong)
-        return {path: record.sha256 for path, record in verdict.good.items()}
+        return {path: record.crc64nvme for path, record in verdict.good.items()}
 
     def _donors(
         self, entry: Entry, earlier: tuple[Entry, Contents] | None
@@ -163,8 +161,8 @@ class Fetching:
 
     def _borrow(
         self, entry: Entry, contents: Contents, donor: Entry, offers: Mapping[str, Offer]
-    ) -> dict[str, str]:
-        """Link what is the same in both versions, and return the digests that are known of it."""
+    ) -> dict[str, int]:
+        """Link what is the same in both versions, and return the checksums that are known of it."""
         absent = contents.objects.keys() - dict(entry.files()).keys()
         same = [
             path
@@ -172,7 +170,7 @@ class Fetching:
             if offers[path][:2] == (version(contents.objects[path]), contents.objects[path].size_bytes)
         ]
         linked = entry.link(donor, same)
-        return {path: digest for path in linked if (digest := offers[path].sha256) is not None}
+        return {path: known for path in linked if (known := offers[path].crc64nvme) is not None}
 
     def _others(self, entry: Entry) -> Iterable[Entry]:
         same_source = (other for other in self._room.entries() if other.source == entry.source)

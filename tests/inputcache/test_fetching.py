@@ -92,6 +92,16 @@ def test_what_changed_in_the_store_is_fetched_and_nothing_else(tmp_path, server)
     assert (["data/a.txt", "data/c.txt"], inode) == (gets(server), (second / "sub" / "b.txt").stat().st_ino)
 
 
+def test_what_was_shared_with_the_version_before_is_not_read_again(tmp_path, server):
+    """Removing the older version touches what both have, and is done before it is noted how it was left."""
+    fetched(tmp_path, server)
+    server.put("data/a.txt", b"new")
+    fetched(tmp_path, server)
+    (entry,) = entries_in(tmp_path)
+
+    assert (frozenset(), False) == (entry.examine().wrong, entry.examine().is_touched)
+
+
 def test_what_is_gone_from_the_store_is_not_in_the_next_version(tmp_path, server):
     """A deleted object is in no later run, and the version before goes when nobody uses it."""
     first = fetched(tmp_path, server)

@@ -102,6 +102,16 @@ def test_what_is_not_there_names_the_input_and_its_origin(told):
     assert f"the input 'train' cannot be fetched from s3://test/nosuch/: {what}" == error.message
 
 
+def test_files_that_may_not_be_read_are_named(server, told):
+    """Of a folder that may be listed, the error says which files, and why."""
+    server.add(faultys3.error("AccessDenied"), operation="GetObject", key="data/a.txt")
+    error = error_of(JobContext(environ=told))
+
+    expected = "Its place came from environment HYPERPLANE_INPUT_train."
+    assert ("no permission for s3://test/data/a.txt" in error.message, expected) == (True, error.hint)
+    assert ["a.txt"] == list(error.__cause__.failures)
+
+
 @pytest.mark.parametrize("place", ["s3://", "s3:///key"])
 def test_a_url_without_a_bucket_is_an_input_error(told, place):
     """What cannot be asked for is said like what is not there."""
