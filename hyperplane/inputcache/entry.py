@@ -235,6 +235,6 @@ def _make_read_only(content: Path) -> None:
 
 def remove_trash(trash: Path) -> None:
     """Remove a folder that others may be removing too; what stays is met again at the next sweep."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, PermissionError):
         make_writable(trash)
     shutil.rmtree(trash, ignore_errors=True)

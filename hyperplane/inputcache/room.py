@@ -22,8 +22,10 @@ class Room:
         self.limit_bytes = limit_bytes
 
     def entries(self) -> list[Entry]:
-        """Return all entries, those that are not whole too."""
-        return [Entry(path) for path in self.folder.glob("*-*") if _ENTRY_NAME.fullmatch(path.name)]
+        """Return all entries that we may change, those that are not whole too."""
+        named = (path for path in self.folder.glob("*-*") if _ENTRY_NAME.fullmatch(path.name))
+        # root may have left some here that are none of ours
+        return [Entry(path) for path in named if os.access(path, os.W_OK, effective_ids=True)]
 
     def make(self, sizes: Sequence[int]) -> None:
         """Have room for files of these sizes. Raises `InputError` where the disk has none, whatever goes."""

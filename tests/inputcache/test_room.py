@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import faultys3
 import pytest
 from caching import cache_of, entries_in, fetched, files_of
+from processes import NOBODY, public_folder, unprivileged
 
 from hyperplane.errors import InputError, TransferError
 from hyperplane.inputcache.room import size_text
@@ -129,6 +130,20 @@ def test_an_entry_that_was_hardly_begun_goes_too(tmp_path, server):
     fetched(tmp_path, server, "s3://test/a/", limit_bytes=0)
 
     assert [] == entries_in(tmp_path)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can leave what others may not touch")
+def test_what_root_left_in_a_users_cache_is_passed_over(server):
+    """The user fetches beside it, and what cannot be locked is an error only where it is asked for."""
+    with public_folder() as folder:
+        fetched(folder, server, "s3://test/a/")
+        shutil.copytree(next((folder / "inputs").glob("*-*")), folder / "inputs" / "trash-0123456789ab")
+        os.chown(folder / "inputs", NOBODY, NOBODY)
+        with unprivileged():
+            fetched(folder, server, "s3://test/b/", limit_bytes=0)
+            with pytest.raises(InputError, match="cannot be used: Permission denied"):
+                fetched(folder, server, "s3://test/a/")
+        assert ["a"] == urls_in(folder)
 
 
 def test_a_cache_that_was_removed_is_no_reason_to_fail(tmp_path, server):

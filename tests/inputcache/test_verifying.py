@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from caching import FOLDER, cache_of, entries_in, fetched, files_of, mode_of
-from processes import public_folder, unprivileged
+from processes import NOBODY, public_folder, unprivileged
 
 from hyperplane.stores import Location
 
@@ -182,7 +182,7 @@ class unprivileged_owner:  # noqa: N801 - it reads as a function
 
     def __enter__(self):
         if os.geteuid() == 0:
-            os.chown(self._folder, 65534, 65534)
+            os.chown(self._folder, NOBODY, NOBODY)
 
     def __exit__(self, *_):
         """Leave it so: it is removed by root."""
