@@ -7,7 +7,9 @@
     ├── SecretError
     │   ├── SecretNotFoundError (KeyError)     no source has a secret of that name
     │   ├── SecretNameError (ValueError)       not a name a secret can have
-    │   └── SecretValueError (ValueError)      the value is not what was asked for, or cannot be read
+    │   ├── SecretValueError (ValueError)      the value is not what was asked for, or cannot be read
+    │   └── SecretSourceError (OSError)        a place where secrets are kept cannot be asked
+    │       └── VaultError                     the local vault or its key cannot be used, or was changed
     ├── ParamsError (ValueError)               parameters that do not fit what was declared
     │   └── ParamNotFoundError (KeyError)      no source has a parameter of that name
     ├── InputError (OSError)                   an input that is not there, cannot be read or fetched
@@ -110,6 +112,21 @@ class SecretValueError(SecretError, ValueError):
     """The value cannot be read, or is not what was asked for (JSON, text). `name`: the secret."""
 
     name: str = ""
+
+
+class SecretSourceError(SecretError, OSError):
+    """A source cannot be asked. `name`: the secret; `source`: where; `permission`: what is missing, if so."""
+
+    name: str = ""
+    source: str = ""
+    permission: str = ""
+
+
+class VaultError(SecretSourceError):
+    """The local vault or its key cannot be used, or was changed by somebody else. `path`: the file."""
+
+    source = "vault"
+    path: "Path | None" = None
 
 
 class ParamsError(HyperplaneError, ValueError):

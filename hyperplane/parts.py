@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from hyperplane.facets.secrets import Secrets
     from hyperplane.inputcache import InputCache
     from hyperplane.journal import Journal
-    from hyperplane.stores import ObjectStore
     from hyperplane.transfer import Transfer
 
 T = TypeVar("T")
@@ -44,7 +43,7 @@ class Given(NamedTuple):
     environ: Mapping[str, str] | None = None
     env_file: StrPath | EllipsisType | None = ...
     job: Job | None = None
-    secrets: "Mapping[str, str | bytes] | Secrets | None" = None
+    secrets: "Mapping[str, str | bytes] | secretsources.SecretSource | Secrets | None" = None
     inputs: "Mapping[str, StrPath] | Inputs | None" = None
     outputs: "StrPath | Outputs | None" = None
     s3: "S3 | None" = None
@@ -124,7 +123,7 @@ class Parts:
         """The masker of this process, which knows every secret that this context can list."""
         masker = process_masker()
         known = len(masker.warnings)
-        secretsources.register_all(masker, self.environment, self.secret_sources)
+        secretsources.register_all(masker, self.environment, self.listed_secret_sources)
         for message in masker.warnings[known:]:
             warnings.warn(message, HyperplaneWarning, stacklevel=2)
         return masker
@@ -134,8 +133,8 @@ class Parts:
         return self.masker.mask_record(record)
 
     @part
-    def secret_sources(self) -> tuple[secretsources.SecretSource, ...]:
-        """Where secrets are looked for, in this order."""
+    def listed_secret_sources(self) -> tuple[secretsources.SecretSource, ...]:
+        """The sources of what this process was given: all that they have is masked, read or not."""
         sources = secretsources.standard_sources(self.environment, self.settings)
         if not isinstance(self.given.secrets, Mapping):
             return sources
@@ -144,15 +143,34 @@ class Parts:
         return (MappedSecrets(self.given.secrets), *sources)
 
     @part
+    def secret_sources(self) -> tuple[secretsources.SecretSource, ...]:
+        """Where secrets are looked for, in this order; under the runner, it has asked the vault and AWS."""
+        given, listed = self.given.secrets, self.listed_secret_sources
+        if isinstance(given, secretsources.SecretSource):
+            listed = (given, *listed)
+        if self._is_under_runner:
+            return listed
+        return (*listed, *secretsources.stored_sources(self.environment, self.settings, self.masker))
+
+    @part
     def secrets(self) -> "Secrets":
         """Secrets by name."""
         from hyperplane.facets.secrets import Secrets
 
         if isinstance(self.given.secrets, Secrets):
             return self.given.secrets
-        secrets = Secrets(self.secret_sources, masker=self.masker, environment=self.environment)
+        secrets = Secrets(
+            self.secret_sources,
+            masker=self.masker,
+            environment=self.environment,
+            is_under_runner=self._is_under_runner,
+        )
         self.closes(secrets.close)
         return secrets
+
+    @property
+    def _is_under_runner(self) -> bool:
+        return self.run is not None and not self.owns_run
 
     @part
     def params(self) -> "TypedParams[Any]":
@@ -193,26 +211,9 @@ class Parts:
     @part
     def input_cache(self) -> "InputCache":
         """What fetches inputs; asked for by one that is not on this machine."""
-        from hyperplane.inputcache import cache_folder
-
-        folder = cache_folder(self.environment, self.settings)
-        limit_bytes = self.settings.cache_limit
-        return self.make_input_cache(
-            folder, limit_bytes=limit_bytes, endpoint=lambda: self.buckets.account.endpoint
-        )
-
-    def make_input_cache(self, folder: Path, **options: Any) -> "InputCache":
-        """Return the cache in a folder, over the buckets; what it tells goes to the log."""
         from hyperplane.inputcache import InputCache
-        from hyperplane.transfer.bar import watch
 
-        def tell(level: int, event: str, **fields: object) -> None:
-            self.log.log(level, event, **fields)
-
-        def open_store(bucket: str) -> "ObjectStore":
-            return self.buckets.open(bucket)
-
-        cache = InputCache(folder, open_store=open_store, tell=tell, watch=watch, **options)
+        cache = InputCache.of(self.environment, self.settings, lambda: self.buckets, log=lambda: self.log)
         self.closes(cache.close)
         return cache
 

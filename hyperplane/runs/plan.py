@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 from hyperplane import job as identity
 from hyperplane.environment import Environment
-from hyperplane.errors import InputError, SettingsError, UsageError
+from hyperplane.errors import HyperplaneWarning, InputError, SettingsError, UsageError
 from hyperplane.masking import Masker
 from hyperplane.rundir import Home, RunDir, is_locked
 from hyperplane.runs import record
-from hyperplane.runs.record import RunRecord
+from hyperplane.runs.record import DEFAULT_SECRET_SCAN, RunRecord, SecretScan
 from hyperplane.settings import PREFIX, JobSettings
 from hyperplane.stores import Location
 
@@ -175,6 +176,7 @@ class Plan(NamedTuple):
     retries: int = 0
     timeout_s: float | None = None
     is_interactive: bool = False
+    secret_scan: SecretScan = DEFAULT_SECRET_SCAN
 
     def further_attempt(self, run: RunDir) -> Self:
         """Return the plan for trying the failed run once more."""
@@ -195,6 +197,9 @@ def make_plan(
     again. Raises `InputError` for an input that is not there or of an unknown store, `SettingsError` for a
     destination.
     """
+    if job is not None and job.output_url is not None and settings.is_locked("output_url"):
+        message = f"output_url in {job.path} has no effect: it is {settings.origin('output_url').kind}"
+        warnings.warn(message, HyperplaneWarning, stacklevel=2)
     _refuse_destination(job, settings)
     given = {**(earlier.parameters(request.parameters) if earlier else {}), **request.parameters}
     command = request.command or (job.main if job is not None else earlier.command if earlier else ())
@@ -212,21 +217,33 @@ def make_plan(
         given=tuple(given),
         inputs=_inputs(job),
         secrets=job.secrets if job is not None else (),
-        output_url=job.output_url if job is not None else None,
+        output_url=_output_url(job, settings),
         retries=job.retries if job is not None else 0,
         timeout_s=job.timeout_s if job is not None else None,
         is_interactive=request.is_interactive,
+        secret_scan=_secret_scan(job, earlier),
     )
+
+
+def _secret_scan(job: "JobFile | None", earlier: Earlier | None) -> SecretScan:
+    if job is not None:
+        return job.secret_scan
+    return earlier.record.secret_scan if earlier else DEFAULT_SECRET_SCAN
 
 
 def _home(environment: Environment, settings: JobSettings, earlier: Earlier | None) -> Home:
     return earlier.home if earlier else Home.of(environment.folder / (settings.home or ""))
 
 
+def _output_url(job: "JobFile | None", settings: JobSettings) -> str | None:
+    """Return what the job file says, unless the site file has the last word."""
+    return None if job is None or settings.is_locked("output_url") else job.output_url
+
+
 def _refuse_destination(job: "JobFile | None", settings: JobSettings) -> None:
     # `none` in the job file is said on purpose, and overrides what the environment says
-    if job is not None and job.output_url is not None:
-        wanted, where = job.output_url != "none", f"output_url in {job.path}"
+    if job is not None and (chosen := _output_url(job, settings)) is not None:
+        wanted, where = chosen != "none", f"output_url in {job.path}"
     else:
         wanted, where = settings.output_url is not None, str(settings.origin("output_url"))
     if wanted:

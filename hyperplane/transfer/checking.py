@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from hyperplane.stores.failures import corrupted
-from hyperplane.stores.objects import Buffer, Checksums, ObjectInfo, is_plain_md5
+from hyperplane.stores.objects import Checksums, ObjectInfo, is_plain_md5
 
-# as fast as copying, and combined for ranges that arrive in any order
-COMBINED = {"crc64nvme": 8, "crc32c": 4}
+# faster than copying, and combined for ranges that arrive in any order
+COMBINED = "crc64nvme"
 READ_BYTES = 1 << 20
 
 
@@ -46,28 +46,26 @@ class Etags:
 
 
 class RangeSums:
-    """The checksums of an object that arrives in ranges; each range is fed in the order of its bytes."""
+    """The CRC-64 of an object that arrives in ranges; each range is summed up in the order of its bytes."""
 
     def __init__(self) -> None:
-        from awscrt import checksums  # type: ignore[import-untyped]  # it has no types
+        from awscrt import checksums
 
-        self._crt = checksums
-        self._ranges: dict[int, tuple[int, dict[str, int]]] = {}
+        self.update: Callable[[memoryview, int], int] = checksums.crc64nvme
+        self._combine = checksums.combine_crc64nvme
+        self._ranges: dict[int, tuple[int, int]] = {}
 
-    def feed(self, start: int, data: Buffer) -> None:
-        """Take the next bytes of the range that begins at `start`."""
-        size, values = self._ranges.get(start, (0, dict.fromkeys(COMBINED, 0)))
-        added = {name: getattr(self._crt, name)(memoryview(data), value) for name, value in values.items()}
-        self._ranges[start] = size + len(data), added
+    def add(self, start: int, size: int, value: int) -> None:
+        """Take the checksum of the range that begins at `start`."""
+        self._ranges[start] = size, value
 
-    def value(self, name: str) -> str:
+    def value(self) -> str:
         """Return the checksum of the whole object, base64."""
-        combine = getattr(self._crt, f"combine_{name}")
         total = 0
         for start in sorted(self._ranges):
-            size, values = self._ranges[start]
-            total = combine(total, values[name], size)
-        return base64.b64encode(total.to_bytes(COMBINED[name], "big")).decode()
+            size, value = self._ranges[start]
+            total = self._combine(total, value, size)
+        return base64.b64encode(total.to_bytes(8, "big")).decode()
 
 
 def check_whole(url: str, descriptor: int, info: ObjectInfo, sums: RangeSums, known: Checksums) -> None:
@@ -76,7 +74,7 @@ def check_whole(url: str, descriptor: int, info: ObjectInfo, sums: RangeSums, kn
     Raises a failure that may pass when a checksum differs.
     """
     for name, expected in known.of_object.items():
-        value = sums.value(name) if name in COMBINED else file_checksum(descriptor, name)
+        value = sums.value() if name == COMBINED else file_checksum(descriptor, name)
         if value is not None and value != expected:
             raise corrupted(url, name.upper())
     etag_says_all = not known.of_object and known.etag_is_md5 and is_plain_md5(info.etag)
@@ -101,6 +99,13 @@ def file_checksum(descriptor: int, name: str) -> str | None:
         value = 0
         for data in _read(descriptor):
             value = zlib.crc32(data, value)
+        return base64.b64encode(value.to_bytes(4, "big")).decode()
+    if name == "crc32c":
+        from awscrt import checksums
+
+        value = 0
+        for data in _read(descriptor):
+            value = checksums.crc32c(data, value)
         return base64.b64encode(value.to_bytes(4, "big")).decode()
     if name not in {"sha1", "sha256"}:
         return None

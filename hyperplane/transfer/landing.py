@@ -13,7 +13,11 @@ from hyperplane.stores.objects import Buffer
 from hyperplane.transfer.names import UnusableNameError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# it goes by itself when the process dies, and takes half the work of a file that is renamed
+_NAMELESS_FILE = os.O_RDWR | getattr(os, "O_TMPFILE", 0) | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+sync_data = getattr(os, "fdatasync", os.fsync)
 
 
 class Landing:
@@ -26,6 +30,7 @@ class Landing:
         self._here = threading.local()
         self._descriptors = {self._root}
         self._parts: set[Part] = set()
+        self._has_nameless_files = _can_make_nameless_files(self._root)
 
     def close(self) -> None:
         """Remove what is unfinished, and close the folders."""
@@ -52,7 +57,7 @@ class Landing:
     @contextmanager
     def part(self, parts: tuple[str, ...]) -> "Iterator[Part]":
         """Give a new file that takes the name in the end, if the block calls `finish`; else it goes."""
-        part = Part(self._parent(parts[:-1]), parts[-1])
+        part = Part(self._parent(parts[:-1]), parts[-1], is_nameless=self._has_nameless_files)
         with self._lock:
             self._parts.add(part)
         try:
@@ -93,6 +98,25 @@ class Landing:
         self._here.folders = ()
 
 
+def _can_make_nameless_files(folder: int) -> bool:
+    """Say whether this file system has files without a name that can be given one."""
+    if not hasattr(os, "O_TMPFILE"):  # pragma: no cover - of Linux alone
+        return False
+    name = new_part_name()
+    try:
+        descriptor = os.open(".", _NAMELESS_FILE, 0o666, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=folder, follow_symlinks=True)
+        os.unlink(name, dir_fd=folder)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def _folder_in(outer: int, name: str, path: str) -> int:
     for _ in range(2):
         try:
@@ -111,25 +135,31 @@ def _folder_in(outer: int, name: str, path: str) -> int:
 
 
 class Part:
-    """A file that is being written, under a name of ours."""
+    """A file that is being written: without a name where the system can do that, else under one of ours."""
 
-    def __init__(self, folder: int, name: str) -> None:
+    def __init__(self, folder: int, name: str, *, is_nameless: bool) -> None:
         self.is_finished = False
         self._name = name
         self._part_name = new_part_name()
+        self._is_nameless = is_nameless
         self._folder = os.dup(folder)
         try:
-            self.descriptor = os.open(self._part_name, _NEW_FILE, 0o666, dir_fd=folder)
+            self.descriptor = self._make()
         except BaseException:
             os.close(self._folder)
             raise
 
+    def _make(self) -> int:
+        if self._is_nameless:
+            return os.open(".", _NAMELESS_FILE, 0o666, dir_fd=self._folder)
+        return os.open(self._part_name, _NEW_FILE, 0o666, dir_fd=self._folder)
+
     def write(self, data: Buffer, position: int) -> None:
         """Write all of the data at a position."""
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self.descriptor, view, position)
-            view, position = view[written:], position + written
+        size = len(data)
+        written = os.pwrite(self.descriptor, data, position)
+        while written < size:
+            written += os.pwrite(self.descriptor, memoryview(data)[written:], position + written)
 
     def finish(self, modified: datetime | None) -> None:
         """Have the file on the disk, then give it its name, in one step; `modified`: the time it gets."""
@@ -137,8 +167,20 @@ class Part:
             seconds = modified.timestamp()
             os.utime(self.descriptor, (seconds, seconds))
         os.fsync(self.descriptor)
-        os.rename(self._part_name, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        if not self._is_nameless or not self._link(self._name):
+            if self._is_nameless:
+                self._link(self._part_name)
+            os.rename(self._part_name, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self.is_finished = True
+
+    def _link(self, name: str) -> bool:
+        """Give the file a name, and say whether it was free."""
+        try:
+            # not os.link alone: it would be a link to the link in /proc
+            os.link(f"/proc/self/fd/{self.descriptor}", name, dst_dir_fd=self._folder, follow_symlinks=True)
+        except FileExistsError:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the file."""

@@ -11,8 +11,9 @@ from hyperplane.inputcache.entry import Entry
 from hyperplane.settings import JobSettings
 from hyperplane.stores import Location
 from hyperplane.stores.account import account_of
+from hyperplane.stores.buckets import AccountBuckets
 from hyperplane.stores.credentials import Credentials, GivenCredentials
-from hyperplane.stores.s3 import S3Store
+from hyperplane.stores.retrying import PATIENCE
 
 FOLDER = "s3://test/data/"
 # a job that reads its input, and says what it has
@@ -34,11 +35,11 @@ WAITING_JOB = """
 class Told(list):
     """What a cache has told, as texts."""
 
-    def __call__(self, level, event, **fields):
+    def log(self, level, event, **fields):
         self.append(event)
 
 
-def cache_of(folder, server, *, limit_bytes=10**12, patience=None, **options):
+def cache_of(folder, server, *, limit_bytes=10**12, patience=PATIENCE, log=None, **options):
     """Return a cache over a server; `told` is what it tells."""
     account = account_of(
         Environment({}),
@@ -46,15 +47,9 @@ def cache_of(folder, server, *, limit_bytes=10**12, patience=None, **options):
         GivenCredentials(lambda: Credentials(server.access_key_id, server.secret_access_key)),
         learn=lambda name, value: None,
     )
-    more = {} if patience is None else {"patience": patience}
-    told = Told()
-    cache = InputCache(
-        folder,
-        limit_bytes=limit_bytes,
-        open_store=lambda bucket: S3Store(account, bucket, **more),
-        endpoint=lambda: server.endpoint_url,
-        **{"tell": told, **options},
-    )
+    buckets = AccountBuckets(account, Environment({}), secret=None, learn=None, patience=patience)
+    told = Told() if log is None else log
+    cache = InputCache(folder, lambda: buckets, limit_bytes=limit_bytes, log=lambda: told, **options)
     cache.told = told
     return cache
 

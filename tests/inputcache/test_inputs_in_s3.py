@@ -17,7 +17,7 @@ from hyperplane.doctor import examine
 from hyperplane.environment import Environment
 from hyperplane.errors import CredentialsError
 from hyperplane.facets.inputs import Inputs
-from hyperplane.inputcache import cache_folder
+from hyperplane.inputcache.place import cache_folder
 from hyperplane.settings import JobSettings
 from hyperplane.stores.retrying import Patience
 from hyperplane.testing import FakeJobContext
@@ -278,12 +278,25 @@ def test_the_job_file_names_an_input_in_s3(server, told, tmp_path):
     assert (0, f"{entry.content}/data") == (done.returncode, done.stdout.splitlines()[0])
 
 
-def test_a_fake_has_a_cache_of_its_own(server, told):
+def test_a_fake_fetches_the_objects_that_it_was_given(tmp_path):
     """Nothing of a test stays, and nothing of the machine's cache plays a part."""
-    with FakeJobContext(environ=told) as ctx:
+    objects = {"data/a.txt": b"aa", "data/sub/b.txt": b"b"}
+    inputs = {"train": "s3://fake/data/", "one": "s3://fake/data/a.txt"}
+    environ = {"HYPERPLANE_CACHE_DIR": str(tmp_path / "cache")}
+    with FakeJobContext(environ=environ, objects=objects, inputs=inputs) as ctx:
         path = ctx.inputs["train"]
-        assert (WHOLE, False) == (files_of(path), path.is_relative_to(told["HYPERPLANE_CACHE_DIR"]))
-    assert not path.exists()
+        assert (WHOLE, b"aa") == (files_of(path), ctx.inputs["one"].read_bytes())
+    assert (False, False) == (path.exists(), (tmp_path / "cache").exists())
+
+
+def test_the_next_attempt_of_a_fake_has_what_the_store_has_then():
+    """Attempts share their objects, and each looks anew."""
+    first = FakeJobContext(objects={"a": b"1"}, inputs={"train": "s3://fake/a"})
+    before = first.inputs["train"].read_bytes()
+    first.s3.write_bytes("a", b"2")
+    first.close()
+
+    assert (b"1", b"2") == (before, first.next_attempt().inputs["train"].read_bytes())
 
 
 def test_local_inputs_load_nothing_of_s3(tmp_path):

@@ -40,16 +40,12 @@ FETCHER = """
     from hyperplane.inputcache import InputCache
     from hyperplane.settings import JobSettings
     from hyperplane.stores import Location
-    from hyperplane.stores.account import account_of
-    from hyperplane.stores.credentials import Credentials, GivenCredentials
-    from hyperplane.stores.s3 import S3Store
+    from hyperplane.stores.buckets import AccountBuckets
     folder, endpoint, key, secret = sys.argv[1:]
-    given = GivenCredentials(lambda: Credentials(key, secret))
+    secrets = {"s3_access_key_id": key, "s3_access_key_secret": secret}
     settings = JobSettings(s3_endpoint_url=endpoint)
-    account = account_of(Environment({}), settings, given, learn=lambda name, value: None)
-    cache = InputCache(
-        Path(folder), limit_bytes=10, open_store=lambda b: S3Store(account, b), endpoint=lambda: endpoint
-    )
+    buckets = AccountBuckets.of(Environment({}), settings, secret=secrets.get, learn=print)
+    cache = InputCache(Path(folder), lambda: buckets, limit_bytes=10)
     cache.fetch(Location.parse("s3://test/data/"))
     cache.close()
 """
@@ -260,9 +256,12 @@ def test_a_cache_that_is_removed_while_a_run_waits_is_made_anew(tmp_path, server
     (entry.path / "entry.json").unlink()
     held = take(entry.fetch_lock)
 
-    def tell(level, event, **fields):
-        if event.startswith("waiting"):
-            shutil.rmtree(tmp_path / "inputs")
-            held.close()
+    class Remover:
+        """A log that removes the cache when somebody waits."""
 
-    assert files_of(fetched(tmp_path, server, tell=tell)) == WHOLE
+        def log(self, level, event, **fields):
+            if event.startswith("waiting"):
+                shutil.rmtree(tmp_path / "inputs")
+                held.close()
+
+    assert files_of(fetched(tmp_path, server, log=Remover())) == WHOLE
