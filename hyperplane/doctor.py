@@ -3,8 +3,9 @@
 import os
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperplane import exposure, secretsources, settings
 from hyperplane.environment import Environment, Origin
@@ -21,6 +22,9 @@ from hyperplane.secretsources import FoundSecret
 from hyperplane.secretsources.vault import Vault
 from hyperplane.secretsources.vault.key import repository_of
 from hyperplane.settings import JobSettings
+
+if TYPE_CHECKING:
+    from hyperplane.inputcache import InputCache
 
 ONLY_UNDER_THE_RUNNER = (
     "parameters, inputs, retries and the timeout of a job file",
@@ -161,15 +165,31 @@ class _Examination:
 
     def _see_inputs(self) -> None:
         declared = {} if self._job is None else self._job.inputs
-        inputs = Inputs(declared, self._environment)
+        inputs = Inputs(declared, self._environment, cache=lambda: self._input_cache)
         job_file = Origin("job file", str(self._job_file))
         for row in inputs.rows():
             self._rows.append(row._replace(origin=job_file) if row.name in declared else row)
         for name in inputs.names():
             try:
-                inputs[name]
+                inputs.check(name)
             except HyperplaneError as error:
                 self.problems.append(Problem(True, error.message, error.hint))
+
+    @cached_property
+    def _input_cache(self) -> "InputCache":
+        """Return the cache that the job would use, over stores that nobody waits for long."""
+        from hyperplane.inputcache import InputCache
+        from hyperplane.stores.buckets import AccountBuckets
+
+        buckets = AccountBuckets.of(
+            self._environment, self._settings, secret=self._all_secrets().get, learn=self._masker.add
+        )
+        return InputCache.of(self._environment, self._settings, buckets.hasty)
+
+    def _all_secrets(self) -> Secrets:
+        given = secretsources.standard_sources(self._environment, self._settings)
+        stored = secretsources.stored_sources(self._environment, self._settings, self._masker)
+        return Secrets((*given, *stored), masker=self._masker, environment=self._environment)
 
     def _see_secrets(self) -> None:
         given = secretsources.standard_sources(self._environment, self._settings)

@@ -12,7 +12,7 @@
     │       └── VaultError                     the local vault or its key cannot be used, or was changed
     ├── ParamsError (ValueError)               parameters that do not fit what was declared
     │   └── ParamNotFoundError (KeyError)      no source has a parameter of that name
-    ├── InputError (OSError)                   an input that is not there or cannot be read
+    ├── InputError (OSError)                   an input that is not there, cannot be read or fetched
     │   └── InputNotFoundError (KeyError)      no source names an input like that
     ├── OutputError (OSError)                  the outputs folder or a file in it cannot be used
     │   └── OutputNameError (ValueError)       a name that would leave the folder, or is ours
@@ -143,7 +143,7 @@ class ParamNotFoundError(ParamsError, KeyError):
 
 
 class InputError(HyperplaneError, OSError):
-    """An input is not there or cannot be read. `name`: the input."""
+    """An input is not there, or cannot be read or fetched. `name`: the input."""
 
     name: str = ""
     exit_code = EXIT_MISSING_SETTING

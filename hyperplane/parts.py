@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hyperplane.facets.params import TypedParams
     from hyperplane.facets.s3 import S3, Buckets
     from hyperplane.facets.secrets import Secrets
+    from hyperplane.inputcache import InputCache
     from hyperplane.journal import Journal
     from hyperplane.transfer import Transfer
 
@@ -203,7 +204,18 @@ class Parts:
         from hyperplane.facets.inputs import Inputs
 
         given = self.given.inputs
-        return given if isinstance(given, Inputs) else Inputs(given or {}, self.environment, mask=self.mask)
+        if isinstance(given, Inputs):
+            return given
+        return Inputs(given or {}, self.environment, cache=lambda: self.input_cache, mask=self.mask)
+
+    @part
+    def input_cache(self) -> "InputCache":
+        """What fetches inputs; asked for by one that is not on this machine."""
+        from hyperplane.inputcache import InputCache
+
+        cache = InputCache.of(self.environment, self.settings, lambda: self.buckets, log=lambda: self.log)
+        self.closes(cache.close)
+        return cache
 
     @part
     def journal(self) -> "Journal | None":

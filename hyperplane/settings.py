@@ -26,7 +26,9 @@ OTHER_VARIABLES = (
 # what every run has for itself, and the runner sets for its job
 _NEVER_LOCKED = ("job_id", "job_name", "user_id", "attempt", "secrets_dir", "output_dir", "run_dir")
 DEFAULT_GRACE_S = 10.0
+DEFAULT_CACHE_LIMIT_BYTES = 50 * 10**9
 _ENDPOINT_URL = re.compile(r"https?://[^/@\s]+/?")
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([kmgtp]?)(i?)b?", re.IGNORECASE)
 _OUTPUT_URL = re.compile(r"s3://[^/@\s]+(/.*)?|file:///.*")
 _ALIASES = {"output_dir": ("HYPERPLANE_OUTPUT_DIR", "HYPERPLANE_USER_OUTPUTS_DIR_ABS")}
 _PLATFORM_FACTS = {
@@ -44,6 +46,7 @@ _MEANT = {
     "attempt": "a whole number from 1 on",
     "output_url": "s3://bucket/prefix/, file:///folder/ or none",
     "s3_endpoint_url": "http://host:port or https://host:port",
+    "cache_limit": "a number of bytes, or one with a unit, such as 200GB or 0.5 TiB",
     "log_format": "auto, console or json",
     "log_level": "DEBUG, INFO, WARNING, ERROR or CRITICAL",
     "grace_s": "a number of seconds, 0 or more",
@@ -83,6 +86,15 @@ def _destination(url: str) -> str | None:
     return url
 
 
+def _size_bytes(text: object) -> int:
+    found = _SIZE.fullmatch(str(text).strip())
+    if found is None:
+        raise ValueError
+    number, unit, binary = found.groups()
+    power = " kmgtp".index(unit.lower() or " ")
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
 def _endpoint(url: str) -> str:
     if _ENDPOINT_URL.fullmatch(url) is None:
         raise ValueError
@@ -92,6 +104,7 @@ def _endpoint(url: str) -> str:
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 SignalNames = Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_catchable)]
 Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+SizeBytes = Annotated[int, Field(ge=0), BeforeValidator(_size_bytes)]
 LogFormat = Annotated[Literal["auto", "console", "json"], BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 NonEmpty = Annotated[str, Field(min_length=1)]
@@ -136,6 +149,10 @@ class JobSettings(BaseSettings):
     )
     s3_region: NonEmpty | None = Field(None, description="The region of the store.")
     s3_kms_key_id: NonEmpty | None = Field(None, description="The KMS key that encrypts new objects.")
+    cache_dir: NonEmpty | None = Field(None, description="The folder of what is fetched once and kept.")
+    cache_limit: SizeBytes = Field(
+        DEFAULT_CACHE_LIMIT_BYTES, description="How much of it is kept when nobody uses it, as in 200GB."
+    )
     log_format: LogFormat = Field("auto", description="How `ctx.log` writes: auto, console or json.")
     log_level: LogLevel = Field("INFO", description="The least level that `ctx.log` writes.")
     grace_s: Finite = Field(DEFAULT_GRACE_S, description="Seconds from the stop signal to the kill.")

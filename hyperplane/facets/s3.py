@@ -27,6 +27,11 @@ class Buckets(Protocol):
         """Who asks which store. Raises `UsageError` where there is no account."""
         ...
 
+    @property
+    def endpoint(self) -> str:
+        """What tells this store from any other."""
+        ...
+
     def open(self, bucket: str) -> ObjectStore:
         """Return the store of one bucket."""
         ...

@@ -17,6 +17,7 @@ from hyperplane.rundir import Home, RunDir, is_locked
 from hyperplane.runs import record
 from hyperplane.runs.record import DEFAULT_SECRET_SCAN, RunRecord, SecretScan
 from hyperplane.settings import PREFIX, JobSettings
+from hyperplane.stores import Location
 
 if TYPE_CHECKING:
     from hyperplane.runs.jobfile import JobFile, SecretRequest
@@ -193,7 +194,8 @@ def make_plan(
     """Settle what is run: `-p` over the job file, the command given over the recorded one.
 
     The job file counts as it is now, also for a further attempt; what was given with `-p` then is given
-    again. Raises `InputError` for an input that is not local or not there, `SettingsError` for a destination.
+    again. Raises `InputError` for an input that is not there or of an unknown store, `SettingsError` for a
+    destination.
     """
     if job is not None and job.output_url is not None and settings.is_locked("output_url"):
         message = f"output_url in {job.path} has no effect: it is {settings.origin('output_url').kind}"
@@ -267,13 +269,8 @@ def _inputs(job: "JobFile | None") -> Mapping[str, str]:
     inputs = {name: _absolute(place, job.folder) for name, place in job.inputs.items()}
     for name, place in inputs.items():
         if "://" in place and not _is_local_url(place):
-            raise InputError(
-                f"the input {name!r} is a {place.partition('://')[0]}:// URL, and this version reads local"
-                " inputs alone",
-                hint=f"Give a path or a file:/// URL under `inputs:` of {job.path}.",
-                name=name,
-            )
-    missing = [name for name, place in inputs.items() if not _exists(place)]
+            _check_remote(name, place, job.path)
+    missing = [name for name, place in inputs.items() if not (Location.is_url(place) or _exists(place))]
     if missing:
         places = ", ".join(f"{name!r} ({inputs[name]})" for name in missing)
         raise InputError(
@@ -282,6 +279,21 @@ def _inputs(job: "JobFile | None") -> Mapping[str, str]:
             name=missing[0],
         )
     return MappingProxyType(inputs)
+
+
+def _check_remote(name: str, place: str, job_file: Path) -> None:
+    try:
+        if Location.is_url(place):
+            Location.parse(place)
+            return
+        problem = f"is a {place.partition('://')[0]}:// URL, which this version does not read"
+    except UsageError as error:
+        problem = f"cannot be read: {error.message}"
+    raise InputError(
+        f"the input {name!r} {problem}",
+        hint=f"Give a path, a file:/// URL or s3://bucket/key under `inputs:` of {job_file}.",
+        name=name,
+    )
 
 
 def _absolute(place: str, folder: Path) -> str:

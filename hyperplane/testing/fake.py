@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from hyperplane import secretsources
 from hyperplane.context import ContextOptions, JobContext, P
@@ -24,6 +24,9 @@ from hyperplane.testing.objects import BUCKET, MemoryBuckets
 from hyperplane.testing.outputs import ClosedOutputs, FakeOutputs
 from hyperplane.testing.recorded import Metric
 from hyperplane.testing.workplace import Workplace
+
+if TYPE_CHECKING:
+    from hyperplane.inputcache import InputCache
 
 M = TypeVar("M")
 Outcome = Literal["running", "succeeded", "failed", "stopped"]
@@ -83,6 +86,16 @@ class FakeParts(Parts):
         stopping = super().stopping
         self.closes(stopping.finish)
         return stopping
+
+    @part
+    def input_cache(self) -> "InputCache":
+        """A cache of this test's own, of which nothing is kept when the context closes."""
+        from hyperplane.inputcache import InputCache
+
+        folder = self._workplace.home.path.parent / "cache"
+        cache = InputCache(folder, lambda: self.buckets, limit_bytes=0, log=lambda: self.log)
+        self.closes(cache.close)
+        return cache
 
     @part
     def outputs(self) -> FakeOutputs:

@@ -119,6 +119,11 @@ class MemoryBuckets:
         """Raise `UsageError`: what needs an account needs a server."""
         _refuse()
 
+    @property
+    def endpoint(self) -> str:
+        """Return what no server is called."""
+        return "memory"
+
     def open(self, bucket: str) -> MemoryStore:
         """Return the store of one bucket."""
         return self._stores.setdefault(bucket, MemoryStore(f"s3://{bucket}"))
