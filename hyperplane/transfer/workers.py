@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 TICK_S = 0.1
-PATIENCE_S = 10.0
+PATIENCE_S = 5.0
 
 
 class Cancelled(BaseException):
@@ -43,9 +43,20 @@ class Cancellation:
 
 
 class Workers:
-    """Threads that take one thing after the other; the first exception of one of them ends all."""
+    """Threads that take one thing after the other; the first exception of one of them ends all.
 
-    def __init__(self, work: Callable[[T], object], things: Iterable[T], cancellation: Cancellation) -> None:
+    `patience_s`: how long they are waited for when the caller is interrupted.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[T], object],
+        things: Iterable[T],
+        cancellation: Cancellation,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._patience_s = patience_s
         self._work = work
         self._things = iter(things)
         self._cancellation = cancellation
@@ -69,7 +80,7 @@ class Workers:
                     tick()
         except BaseException:
             self._cancellation.set()
-            _wait_for(running)
+            _wait_for(running, self._patience_s)
             raise
         if self._error is not None:
             raise self._error
@@ -92,8 +103,8 @@ class Workers:
             self._error = self._error or error
 
 
-def _wait_for(threads: list[threading.Thread]) -> None:
-    give_up_at = time.monotonic() + PATIENCE_S
+def _wait_for(threads: list[threading.Thread], patience_s: float) -> None:
+    give_up_at = time.monotonic() + patience_s
     for thread in threads:
         if thread.ident is not None:
             thread.join(max(0.0, give_up_at - time.monotonic()))

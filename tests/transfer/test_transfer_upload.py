@@ -299,7 +299,7 @@ def test_odd_names_become_exactly_such_keys(faulty_s3, store, tmp_path, name):
 def test_too_few_files_are_an_error_before_any_is_sent(faulty_s3, store, tmp_path):
     """The error says how many fit."""
     source = make_tree(tmp_path / "s", {"a": b"1", "b": b"2"})
-    with pytest.raises(TransferError, match="1 files of .* fit, and at least 2 were wanted"):
+    with pytest.raises(TransferError, match=r"1 files of .* fit, and at least 2 were wanted"):
         send(store, source, "", glob="a", min_files=2)
 
     assert [] == faulty_s3.calls
