@@ -107,7 +107,7 @@ def _other(url: str, reason: str, told: dict[str, object]) -> StoreError:
         )
     if status is None and not code:
         return _passing(url, reason, told)
-    return refused(url, code or status, **told)
+    return refused(url, code or status, code=code, status=status)
 
 
 def _passing(url: str, reason: str, told: dict[str, object]) -> "PassingError":
@@ -124,7 +124,7 @@ def _passing(url: str, reason: str, told: dict[str, object]) -> "PassingError":
 def refused(url: str, why: object, **told: object) -> StoreError:
     """Return the error for what will not work however often it is tried."""
     hint = "Look at the URL, the endpoint and the settings of the store."
-    return StoreError(f"{url} was refused: {why}", hint=hint, **{"url": url, **told})
+    return StoreError(f"{url} was refused: {why}", hint=hint, url=url, **told)
 
 
 def upload_gone(error: StoreError) -> PassingError:
