@@ -33,6 +33,18 @@ _PASSING_CODES = _THROTTLING_CODES | {
 }  # fmt: skip
 _PASSING_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _TLS_REASONS = ("invalid peer certificate", "SSLError")
+_WORDS_FOR = {
+    "ConnectTimeoutError": "no connection in time",
+    "ConnectionClosedError": "no answer",
+    "EndpointConnectionError": "no connection",
+    "IncompleteRead": "the answer broke off",
+    "IncompleteReadError": "the answer broke off",
+    "MaxRetryError": "no connection",
+    "NewConnectionError": "no connection",
+    "ProtocolError": "no answer",
+    "ReadTimeoutError": "no answer in time",
+    "ResponseStreamingError": "the answer broke off",
+}
 _REASONS = (*_TLS_REASONS[:1], "timed out", "Connection refused", "dns error", "Connection reset")
 
 
@@ -107,7 +119,7 @@ def _other(url: str, reason: str, told: dict[str, object]) -> StoreError:
         )
     if status is None and not code:
         return _passing(url, reason, told)
-    return refused(url, code or status, **told)
+    return refused(url, code or status, code=code, status=status)
 
 
 def _passing(url: str, reason: str, told: dict[str, object]) -> "PassingError":
@@ -124,7 +136,7 @@ def _passing(url: str, reason: str, told: dict[str, object]) -> "PassingError":
 def refused(url: str, why: object, **told: object) -> StoreError:
     """Return the error for what will not work however often it is tried."""
     hint = "Look at the URL, the endpoint and the settings of the store."
-    return StoreError(f"{url} was refused: {why}", hint=hint, **{"url": url, **told})
+    return StoreError(f"{url} was refused: {why}", hint=hint, url=url, **told)
 
 
 def upload_gone(error: StoreError) -> PassingError:
@@ -198,6 +210,11 @@ def _first(pattern: re.Pattern[str], text: str) -> str | None:
     return found[1] if found else None
 
 
+def _words_for(error: Exception) -> str:
+    name = type(error).__name__
+    return _WORDS_FOR.get(name, name)
+
+
 def _status_of(error: Exception) -> int | None:
     from obstore import exceptions
 
@@ -242,10 +259,10 @@ def _of_botocore(url: str, error: Exception) -> StoreError:
         case exceptions.FlexibleChecksumError():
             return corrupted(url, "checksum")
         case exceptions.HTTPClientError() | exceptions.IncompleteReadError():
-            return error_of(url, status=None, code="", reason=name)
+            return error_of(url, status=None, code="", reason=_words_for(error))
         case exceptions.BotoCoreError():
             return refused(url, name)
-    return error_of(url, status=None, code="", reason=name)
+    return error_of(url, status=None, code="", reason=_words_for(error))
 
 
 @contextmanager
@@ -256,4 +273,4 @@ def urllib3_errors(url: str) -> Iterator[None]:
     try:
         yield
     except HTTPError as error:
-        raise error_of(url, status=None, code="", reason=type(error).__name__) from None
+        raise error_of(url, status=None, code="", reason=_words_for(error)) from None

@@ -141,9 +141,14 @@ class PlainStore:
             self.client.abort_multipart_upload(Bucket=self._bucket, Key=key, **upload)
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects, many in one request."""
-        for first in range(0, len(keys), DELETED_AT_ONCE):
-            some = [{"Key": key} for key in keys[first : first + DELETED_AT_ONCE]]
+        """Delete objects, many in one request; those whose keys XML cannot hold one by one."""
+        together = [key for key in keys if key.isprintable()]
+        for key in keys:
+            if not key.isprintable():
+                with botocore_errors(f"{self.url}/{key}"):
+                    self.client.delete_object(Bucket=self._bucket, Key=key)
+        for first in range(0, len(together), DELETED_AT_ONCE):
+            some = [{"Key": key} for key in together[first : first + DELETED_AT_ONCE]]
             with botocore_errors(self.url):
                 reply = self.client.delete_objects(
                     Bucket=self._bucket, Delete={"Objects": some, "Quiet": True}

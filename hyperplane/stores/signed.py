@@ -84,9 +84,8 @@ class Asking:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = _Request(method, address, query, named)
         signed = signed_headers(request, self._account.credentials.get(), self._account.region)
-        target = f"{address}?{query}" if query else address
         with urllib3_errors(url):
-            reply = self._opened.urlopen(method, target, headers=signed, redirect=False)
+            reply = _sent(self._opened, request, signed)
         if reply.status != HTTPStatus.OK:
             raise error_of(url, status=reply.status, code=_code_in(reply.data))
         return reply
@@ -98,6 +97,19 @@ class Asking:
             if self._pool is None or self._pid != os.getpid():
                 self._pool, self._pid = _pool(self._account), os.getpid()
             return self._pool
+
+
+def _sent(manager: "PoolManager", request: _Request, headers: dict[str, str]) -> "BaseHTTPResponse":
+    # given a whole URL, urllib3 would normalise it; a proxy for plain HTTP needs one
+    is_relayed = manager.proxy is not None and request.address.startswith("http://")
+    target = request.address if is_relayed else urlsplit(request.address).path
+    return manager.connection_from_url(request.address).urlopen(
+        request.method,
+        f"{target}?{request.query}" if request.query else target,
+        headers=headers,
+        redirect=False,
+        assert_same_host=False,
+    )
 
 
 def _pool(account: Account) -> "PoolManager":

@@ -9,7 +9,7 @@ from typing import NoReturn, TypeVar
 from hyperplane.errors import HyperplaneError, TransferError
 from hyperplane.transfer.filters import Filter
 from hyperplane.transfer.outcome import ProgressCallback, Tally, Transfer
-from hyperplane.transfer.workers import Cancellation, Workers
+from hyperplane.transfer.workers import PATIENCE_S, Cancellation, Workers
 
 T = TypeVar("T")
 
@@ -35,15 +35,17 @@ def run(
     options: Options,
     tally: Tally,
     cancellation: Cancellation,
+    *,
+    patience_s: float = PATIENCE_S,
 ) -> None:
-    """Do the work in threads, and tell the progress meanwhile and in the end."""
+    """Do the work in threads, and tell the progress meanwhile and in the end; the rest as `Workers`."""
     tell = options.progress
 
     def tick() -> None:
         if tell is not None:
             tell(tally.progress())
 
-    Workers(work, things, cancellation).run(options.threads, tick=tick)
+    Workers(work, things, cancellation, patience_s=patience_s).run(options.threads, tick=tick)
     tick()
 
 

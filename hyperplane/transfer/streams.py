@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 from hyperplane.stores.objects import PART_BYTES, Buffer, ObjectInfo, ObjectStore
+from hyperplane.transfer.workers import Cancellation
 
 FIRST_WINDOW_BYTES = 1 << 20
 LARGEST_WINDOW_BYTES = 64 << 20
@@ -80,11 +81,9 @@ class ObjectWriter(io.RawIOBase):
     def __init__(self, store: ObjectStore, key: str) -> None:
         self._store = store
         self._key = key
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(maxsize=2)
         self._pending = bytearray()
-        self._error: BaseException | None = None
         self._is_discarded = False
-        self._sender: threading.Thread | None = None
+        self._sender: _Sender | None = None
 
     def writable(self) -> bool:
         """Say yes."""
@@ -94,7 +93,6 @@ class ObjectWriter(io.RawIOBase):
         """Take all of the data, and send what makes a part. Raises what went wrong with earlier ones."""
         if self.closed:
             raise ValueError("the object is closed")
-        self._raise_error()
         view = memoryview(data).cast("B")
         self._pending += view
         while len(self._pending) >= PART_BYTES:
@@ -120,44 +118,71 @@ class ObjectWriter(io.RawIOBase):
         if self.closed:
             return
         super().close()
-        if self._sender is None:
-            if not self._is_discarded:
-                self._store.write(self._key, bytes(self._pending))
-            return
-        if self._pending and not self._is_discarded:
-            self._send(bytes(self._pending))
-        self._pieces.put(None)
-        self._sender.join()
-        if not self._is_discarded:
-            self._raise_error()
+        if self._is_discarded:
+            if self._sender is not None:
+                self._sender.give_up()
+        elif self._sender is None:
+            self._store.write(self._key, bytes(self._pending))
+        else:
+            if self._pending:
+                self._send(bytes(self._pending))
+            self._sender.finish()
 
     def _send(self, piece: bytes) -> None:
         if self._sender is None:
-            self._sender = threading.Thread(target=self._upload, daemon=True, name="transfer-writer")
-            self._sender.start()
+            self._sender = _Sender(self._store, self._key)
+        self._sender.send(piece)
+
+
+class _Sender:
+    """Sends the pieces of one object in a thread of its own, which does not keep the writer alive."""
+
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._key = key
+        self._cancellation = Cancellation()
+        self._store = store.patient(self._cancellation.sleep)
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(maxsize=2)
+        self._is_ended = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True, name="transfer-writer")
+        self._thread.start()
+
+    def send(self, piece: bytes) -> None:
+        """Send one more piece. Raises what went wrong with earlier ones."""
+        if self._error is not None:
+            raise self._error
         self._pieces.put(piece)
 
-    def _upload(self) -> None:
+    def finish(self) -> None:
+        """Wait until the object is there. Raises what went wrong."""
+        self._end()
+        if self._error is not None:
+            raise self._error
+
+    def give_up(self) -> None:
+        """Have no object, and wait until nothing of it is in the store."""
+        self._cancellation.set()
+        self._end()
+
+    def _end(self) -> None:
+        self._pieces.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
         try:
             self._store.write_chunks(self._key, self._received, can_repeat=False)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that writes
             self._error = error
-            while self._pieces.get() is not None:  # or the writer would wait for ever
-                pass
+            while not self._is_ended:  # or the writer would wait for ever
+                self._is_ended = self._pieces.get() is None
 
     def _received(self) -> Iterator[bytes]:
-        while (piece := self._pieces.get()) is not None:
-            yield piece
-        if self._is_discarded:
-            raise _Discarded
-
-    def _raise_error(self) -> None:
-        if self._error is not None and not isinstance(self._error, _Discarded):
-            raise self._error
-
-
-class _Discarded(BaseException):
-    """What was written is not wanted."""
+        while not self._is_ended:
+            piece = self._pieces.get()
+            self._is_ended = piece is None
+            self._cancellation.check()
+            if piece is not None:
+                yield piece
 
 
 class ObjectTextWriter(io.TextIOWrapper):

@@ -25,6 +25,8 @@ SINGLE_BYTES = 8 << 20
 MEMORY_BYTES = 64 << 20
 READ_BYTES = 1 << 20
 CHANGES_BORNE = 3
+# parts that are on their way arrive before their upload can be aborted
+ABORT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,14 @@ class _Uploading:
     def run(self) -> Transfer:
         what = str(self._what.source)
         try:
-            run(self._take, self._items, self._options, self._tally, self._cancellation)
+            run(
+                self._take,
+                self._items,
+                self._options,
+                self._tally,
+                self._cancellation,
+                patience_s=ABORT_S,
+            )
         except OSError as error:
             raise_fatal(error, self._tally, what, self._transfer())
         return finished(self._tally, what, self._transfer())

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 TICK_S = 0.1
-PATIENCE_S = 10.0
+PATIENCE_S = 5.0
 
 
 class Cancelled(BaseException):
@@ -42,15 +42,26 @@ class Cancellation:
 
 
 class Workers:
-    """Threads that take one thing after the other; the first exception of one of them ends all."""
+    """Threads that take one thing after the other; the first exception of one of them ends all.
 
-    def __init__(self, work: Callable[[T], object], things: Iterable[T], cancellation: Cancellation) -> None:
+    `patience_s`: how long they are waited for when the caller is interrupted.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[T], object],
+        things: Iterable[T],
+        cancellation: Cancellation,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._patience_s = patience_s
         self._work = work
         self._things = iter(things)
         self._cancellation = cancellation
         self._taking = threading.Lock()
         self._error: BaseException | None = None
-        self._ending = threading.Lock()
+        self._counting = threading.Lock()
         self._running = 0
         self._are_done = threading.Event()
 
@@ -59,28 +70,42 @@ class Workers:
 
         When this thread is interrupted, the workers are told, and waited for, but not for ever.
         """
-        self._running = threads
         try:
-            for number in range(threads):
-                threading.Thread(target=self._run, daemon=True, name=f"transfer-{number}").start()
+            self._start(threads)
             while not self._are_done.wait(TICK_S):
                 tick()
         except BaseException:
             self._cancellation.set()
             # not joined: Python 3.11 takes a thread for ended when that is interrupted by an exception
-            self._are_done.wait(PATIENCE_S)
+            self._are_done.wait(self._patience_s)
             raise
         if self._error is not None:
             raise self._error
+
+    def _start(self, threads: int) -> None:
+        self._enter()
+        try:
+            for number in range(threads):
+                self._enter()
+                threading.Thread(target=self._run, daemon=True, name=f"transfer-{number}").start()
+        finally:
+            self._leave()
 
     def _run(self) -> None:
         try:
             self._work_on()
         finally:
-            with self._ending:
-                self._running -= 1
-                if not self._running:
-                    self._are_done.set()
+            self._leave()
+
+    def _enter(self) -> None:
+        with self._counting:
+            self._running += 1
+
+    def _leave(self) -> None:
+        with self._counting:
+            self._running -= 1
+            if not self._running:
+                self._are_done.set()
 
     def _work_on(self) -> None:
         try:

@@ -1,0 +1,160 @@
+"""Workers, budgets and what a transfer tells."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from hyperplane.transfer.outcome import Derived, Progress, Tally, Transfer
+from hyperplane.transfer.running import Options, run
+from hyperplane.transfer.workers import Budget, Cancellation, Cancelled, Workers
+
+
+def test_everything_is_done_once():
+    """However many threads there are."""
+    done = []
+    Workers(done.append, range(1000), Cancellation()).run(8)
+
+    assert list(range(1000)) == sorted(done)
+
+
+def test_the_first_error_ends_all():
+    """It comes out, and what has not begun does not begin."""
+    done = []
+
+    def work(number):
+        done.append(number)
+        if number == 3:
+            raise ZeroDivisionError(number)
+        time.sleep(0.01)
+
+    with pytest.raises(ZeroDivisionError):
+        Workers(work, range(10_000), Cancellation()).run(4)
+
+    assert len(done) < 100
+
+
+def test_an_error_of_the_source_comes_out():
+    """What lists the work can fail too, and things before it are done."""
+    done = []
+
+    def things():
+        yield 1
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        Workers(done.append, things(), Cancellation()).run(3)
+
+    assert [1] == done
+
+
+def test_an_interrupted_caller_has_the_workers_end():
+    """They are waited for, and its own exception comes out."""
+    cancellation = Cancellation()
+    ended = []
+
+    def work(number):
+        try:
+            cancellation.sleep(60)
+        finally:
+            ended.append(number)
+
+    def tick():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Workers(work, range(100), cancellation).run(3, tick=tick)
+
+    assert 3 == len(ended)
+
+
+def test_workers_that_do_not_answer_are_not_waited_for_for_ever():
+    """The caller goes on."""
+    release = threading.Event()
+
+    def tick():
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Workers(lambda number: release.wait(30), range(2), Cancellation(), patience_s=0.05).run(2, tick=tick)
+    release.set()
+
+    assert time.monotonic() - began < 10
+
+
+def test_a_part_ends_with_the_whole():
+    """A nested cancellation is set when the outer one is, and not the other way round."""
+    whole = Cancellation()
+    part, other = Cancellation(whole), Cancellation(whole)
+    part.set()
+    states = [whole.is_set, part.is_set, other.is_set]
+    whole.set()
+
+    assert ([False, True, False], True) == (states, other.is_set)
+    with pytest.raises(Cancelled):
+        other.check()
+    with pytest.raises(Cancelled):
+        whole.sleep(60)
+
+
+def test_a_pause_that_nobody_cuts_short_ends():
+    """It takes as long as it should."""
+    began = time.monotonic()
+    Cancellation().sleep(0.02)
+
+    assert 0.02 <= time.monotonic() - began < 5
+
+
+def test_a_budget_is_never_overdrawn():
+    """Work waits until there is enough, and what needs more than all of it waits for all of it."""
+    budget = Budget(10)
+    used, most = [0], [0]
+    lock = threading.Lock()
+
+    def work(amount):
+        taken = budget.take(amount)
+        with lock:
+            used[0] += taken
+            most[0] = max(most[0], used[0])
+        time.sleep(0.001)
+        with lock:
+            used[0] -= taken
+        budget.give_back(taken)
+
+    Workers(work, [3, 7, 25, 1, 10, 4] * 20, Cancellation()).run(6)
+
+    assert (0, True) == (used[0], most[0] <= 10)
+
+
+def test_a_sequence_is_made_of_names():
+    """It is one of what the function makes, lazily, and equal to a list of it."""
+    paths = Derived(Path("d").joinpath, ["a", "b", "c"])
+
+    assert [Path("d/a"), Path("d/b"), Path("d/c")] == paths == [*paths]
+    assert (Path("d/c"), [Path("d/b")], 3) == (paths[-1], paths[1:2], len(paths))
+    assert repr([Path("d/a"), Path("d/b"), Path("d/c")]) == repr(paths)
+    assert paths != {Path("d/a")}
+    assert Path("d/b") in paths
+
+
+def test_a_transfer_without_time_has_no_rate():
+    """Nothing is divided by zero."""
+    assert 0.0 == Transfer(files=[], urls=[]).bytes_per_second
+
+
+def test_progress_is_told_while_work_goes_on():
+    """About ten times a second, with what has been done so far, and once in the end."""
+    tally, told = Tally(), []
+
+    def work(number):
+        time.sleep(0.3)
+        tally.add_bytes(5)
+        tally.add_done(str(number), 5)
+
+    run(work, range(2), Options(progress=told.append, threads=1), tally, Cancellation())
+
+    assert len(told) >= 3
+    assert told[0] == Progress(0, 0, 0, told[0].seconds)
+    assert told[-1] == Progress(2, 10, 0, told[-1].seconds)
