@@ -142,7 +142,9 @@ class FastStore:
         with obstore_errors(self.url):
             try:
                 obstore.delete(self._opened, list(keys))
-            except FileNotFoundError:  # of a disk, which stops there
+            except FileNotFoundError as error:  # of a disk, which stops there
+                if "NoSuchBucket" in str(error):
+                    raise
                 for key in keys:
                     with suppress(FileNotFoundError):
                         obstore.delete(self._opened, key)
