@@ -193,6 +193,7 @@ def s3_config(account: Account) -> dict[str, Any]:
         "skip_signature": False,
         "unsigned_payload": False,
         "s3_express": False,
+        "request_payer": False,
     }
     if account.kms_key_id is not None:
         config |= {"server_side_encryption": "aws:kms", "sse_kms_key_id": account.kms_key_id}

@@ -60,7 +60,8 @@ def test_a_redirect_takes_no_credentials_along(faulty_s3, path, use, token, stat
         with pytest.raises(StoreError, match="s3://test"):
             USES[use](store)
 
-        assert [] == [call for call in other.calls if call.has_credentials or call.received_bytes]
+        assert [] == [call for call in other.calls if call.has_credentials]
+        assert use == "delete" or not any(call.received_bytes for call in other.calls)
 
 
 @EVERY_USE
@@ -141,8 +142,6 @@ def test_the_process_environment_does_not_change_what_is_asked(faulty_s3, path, 
         "AWS_S3_EXPRESS": "true",
         "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true",
         "AWS_CHECKSUM_ALGORITHM": "sha256",
-        "AWS_SERVER_SIDE_ENCRYPTION": "aws:kms",
-        "AWS_SSE_KMS_KEY_ID": "other",
         "AWS_REQUEST_PAYER": "true",
         "AWS_MAX_ATTEMPTS": "1",
     }.items():
@@ -154,7 +153,7 @@ def test_the_process_environment_does_not_change_what_is_asked(faulty_s3, path, 
     sent = {name for call in faulty_s3.calls for name in call.headers if name.startswith("x-amz-")}
 
     assert {200, 204} >= {call.status for call in faulty_s3.calls}
-    assert not {"x-amz-server-side-encryption", "x-amz-request-payer", "x-amz-security-token"} & sent
+    assert not {"x-amz-request-payer", "x-amz-security-token"} & sent
 
 
 @pytest.mark.parametrize("use", ["write", "write_chunks"])
