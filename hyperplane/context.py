@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hyperplane.facets.params import Params
     from hyperplane.facets.s3 import S3
     from hyperplane.facets.secrets import Secrets
+    from hyperplane.secretsources import SecretSource
 
 P = TypeVar("P", default="Params")
 M = TypeVar("M")
@@ -39,7 +40,7 @@ class ContextOptions(TypedDict, total=False):
     env_file: StrPath | EllipsisType | None
     require_secrets: Iterable[str]
     job: Job | None
-    secrets: "Mapping[str, str | bytes] | Secrets | None"
+    secrets: "Mapping[str, str | bytes] | SecretSource | Secrets | None"
     inputs: "Mapping[str, StrPath] | Inputs | None"
     outputs: "StrPath | Outputs | None"
     s3: "S3 | None"
@@ -58,7 +59,8 @@ class JobContext(Generic[P]):
     `env_file`: another `.env` file, or None for none.
     `require_secrets`: secrets that must be there; every missing one is named in one error.
     `job`, `secrets`, `inputs`, `outputs`, `s3`, `log`: instead of what would be built; a mapping will do for
-    `secrets` and `inputs`, a folder for `outputs`. What is given is not closed.
+    `secrets` and `inputs`, a folder for `outputs`, a source of your own for `secrets`. What is given is
+    not closed.
 
     Raises `SettingsError`, `ParamsError` or `SecretNotFoundError` at once rather than hours later.
     """
@@ -85,7 +87,7 @@ class JobContext(Generic[P]):
         env_file: StrPath | EllipsisType | None = ...,
         require_secrets: Iterable[str] = (),
         job: Job | None = None,
-        secrets: "Mapping[str, str | bytes] | Secrets | None" = None,
+        secrets: "Mapping[str, str | bytes] | SecretSource | Secrets | None" = None,
         inputs: "Mapping[str, StrPath] | Inputs | None" = None,
         outputs: "StrPath | Outputs | None" = None,
         s3: "S3 | None" = None,

@@ -3,12 +3,13 @@
 import os
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hyperplane import secretsources, settings
+from hyperplane import exposure, secretsources, settings
 from hyperplane.environment import Environment, Origin
-from hyperplane.errors import HyperplaneError, OutputError, UsageError
+from hyperplane.errors import HyperplaneError, OutputError, UsageError, VaultError
 from hyperplane.explain import Explanation, Row, setting_rows
 from hyperplane.facets.inputs import Inputs
 from hyperplane.facets.secrets import Secrets
@@ -17,7 +18,13 @@ from hyperplane.rundir import Home, new_part_name
 from hyperplane.runs import jobfile
 from hyperplane.runs.finding import working_folder
 from hyperplane.runs.jobfile import JobFile
+from hyperplane.secretsources import FoundSecret
+from hyperplane.secretsources.vault import Vault
+from hyperplane.secretsources.vault.key import repository_of
 from hyperplane.settings import JobSettings
+
+if TYPE_CHECKING:
+    from hyperplane.inputcache import InputCache
 
 ONLY_UNDER_THE_RUNNER = (
     "parameters, inputs, retries and the timeout of a job file",
@@ -93,6 +100,7 @@ class _Examination:
         self._masker = Masker()
         self._outputs = self._folder
         self._rows: list[Row] = []
+        self._found: dict[str, FoundSecret] = {}
         self.problems: list[Problem] = []
 
     def examine(self) -> None:
@@ -103,6 +111,8 @@ class _Examination:
             self._see_parameters,
             self._see_inputs,
             self._see_secrets,
+            self._see_vault,
+            self._see_exposures,
             self._try_outputs,
         )
         for step in steps:
@@ -137,6 +147,10 @@ class _Examination:
         sources = secretsources.standard_sources(self._environment, self._settings)
         secretsources.register_all(self._masker, self._environment, sources)
         self.problems.extend(Problem(False, warning) for warning in self._masker.warnings)
+        if self._job is not None and self._job.output_url and self._settings.is_locked("output_url"):
+            origin = self._settings.origin("output_url")
+            message = f"output_url in {self._job.path} has no effect: it is {origin.kind}"
+            self.problems.append(Problem(False, message))
         if self._settings.output_url or (self._job is not None and self._job.output_url):
             raise UsageError("an output URL is set, and this version delivers nothing yet", hint="Unset it.")
 
@@ -151,21 +165,68 @@ class _Examination:
 
     def _see_inputs(self) -> None:
         declared = {} if self._job is None else self._job.inputs
-        inputs = Inputs(declared, self._environment)
+        inputs = Inputs(declared, self._environment, cache=lambda: self._input_cache)
         job_file = Origin("job file", str(self._job_file))
         for row in inputs.rows():
             self._rows.append(row._replace(origin=job_file) if row.name in declared else row)
         for name in inputs.names():
             try:
-                inputs[name]
+                inputs.check(name)
             except HyperplaneError as error:
                 self.problems.append(Problem(True, error.message, error.hint))
 
+    @cached_property
+    def _input_cache(self) -> "InputCache":
+        """Return the cache that the job would use, over stores that nobody waits for long."""
+        from hyperplane.inputcache import InputCache
+        from hyperplane.stores.buckets import AccountBuckets
+
+        buckets = AccountBuckets.of(
+            self._environment, self._settings, secret=self._all_secrets().get, learn=self._masker.add
+        )
+        return InputCache.of(self._environment, self._settings, buckets.hasty)
+
+    def _all_secrets(self) -> Secrets:
+        given = secretsources.standard_sources(self._environment, self._settings)
+        stored = secretsources.stored_sources(self._environment, self._settings, self._masker)
+        return Secrets((*given, *stored), masker=self._masker, environment=self._environment)
+
     def _see_secrets(self) -> None:
-        sources = secretsources.standard_sources(self._environment, self._settings)
-        secrets = Secrets(sources, masker=self._masker, environment=self._environment)
-        self._rows.extend(secrets.rows())
-        secrets.require(() if self._job is None else [request.name for request in self._job.secrets])
+        given = secretsources.standard_sources(self._environment, self._settings)
+        stored = secretsources.stored_sources(self._environment, self._settings, self._masker)
+        secrets = Secrets((*given, *stored), masker=self._masker, environment=self._environment)
+        self._found = secretsources.find_all(given)
+        told = len(self._masker.warnings)
+        try:
+            names = [] if self._job is None else [request.name for request in self._job.secrets]
+            secrets.require(names)
+            checked = map(secretsources.checked_name, names)
+            self._found |= secretsources.look_up(checked, (*given, *stored))
+        finally:
+            self._rows.extend(secrets.rows())
+            self.problems.extend(Problem(False, warning) for warning in self._masker.warnings[told:])
+
+    def _see_vault(self) -> None:
+        vault = Vault.of(self._environment, self._settings)
+        if vault is None:
+            return
+        if os.path.lexists(vault.path) and (repository := repository_of(vault.key_file)) is not None:
+            message = f"the key of the vault lies in the git repository {repository}: {vault.key_file}"
+            self.problems.append(Problem(False, message, "Move it, and set HYPERPLANE_VAULT_KEY_FILE."))
+        try:
+            vault.read()
+        except VaultError as error:
+            # where a declared secret needs it, it is said already
+            if error.message not in [problem.message for problem in self.problems]:
+                self.problems.append(Problem(False, error.message, error.hint))
+
+    def _see_exposures(self) -> None:
+        parameters = {} if self._job is None else self._job.parameters
+        for exposed in (
+            *exposure.of_env_file(self._environment, self._settings),
+            *exposure.of_parameters(parameters, self._found),
+        ):
+            self.problems.append(Problem(False, *exposed))
 
     def _try_outputs(self) -> None:
         chosen = self._settings.output_dir

@@ -16,6 +16,8 @@ StrPath = str | os.PathLike[str]
 
 ENV_FILE_NAME = ".env"
 ENV_FILE_VARIABLE = "HYPERPLANE_ENV_FILE"
+SITE_FILE_VARIABLE = "HYPERPLANE_SITE_FILE"
+DEFAULT_SITE_FILE = Path("/etc/hyperplane/site.env")
 SMALL_FILE_BYTES = 1 << 20
 
 
@@ -57,10 +59,15 @@ class Layer(NamedTuple):
 class Environment:
     """What the process was told, read once: variables over `.env`, and the platform they reveal."""
 
-    __slots__ = ("env_file", "folder", "layers", "platform")
+    __slots__ = ("env_file", "folder", "layers", "platform", "site_files")
 
     def __init__(
-        self, variables: Mapping[str, str], *, env_file: Path | None = None, folder: Path | None = None
+        self,
+        variables: Mapping[str, str],
+        *,
+        env_file: Path | None = None,
+        folder: Path | None = None,
+        site_files: tuple[Path, ...] = (),
     ) -> None:
         self.platform: Platform = platforms.detect(variables)
         self.env_file = env_file
@@ -69,6 +76,7 @@ class Environment:
         if env_file is not None:
             layers.append(Layer(str(env_file), MappingProxyType(read_env_file(env_file))))
         self.layers = tuple(layers)
+        self.site_files = site_files
 
     @classmethod
     def capture(
@@ -85,6 +93,9 @@ class Environment:
         `HYPERPLANE_ENV_FILE` names, else `.env` in `folder` where no platform is detected.
         `folder`: the project folder, by default the working directory.
 
+        The site file is `/etc/hyperplane/site.env`, where the process environment is taken, and the one
+        that `HYPERPLANE_SITE_FILE` names; it is not read here.
+
         Raises `SettingsError` when the file cannot be read or is malformed.
         """
         variables = os.environ if environ is None else environ
@@ -95,7 +106,9 @@ class Environment:
             chosen = folder / named
         else:
             chosen = _default_env_file(variables, folder) if environ is None else None
-        return cls(variables, env_file=chosen, folder=folder)
+        named_site = [folder / named for name in (SITE_FILE_VARIABLE,) if (named := variables.get(name))]
+        own_site = [DEFAULT_SITE_FILE] if environ is None and os.path.lexists(DEFAULT_SITE_FILE) else []
+        return cls(variables, env_file=chosen, folder=folder, site_files=(*own_site, *named_site))
 
     def find(self, *names: str) -> Found | None:
         """Return the value of exactly this name with its origin, or None.

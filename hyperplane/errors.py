@@ -7,10 +7,12 @@
     ├── SecretError
     │   ├── SecretNotFoundError (KeyError)     no source has a secret of that name
     │   ├── SecretNameError (ValueError)       not a name a secret can have
-    │   └── SecretValueError (ValueError)      the value is not what was asked for, or cannot be read
+    │   ├── SecretValueError (ValueError)      the value is not what was asked for, or cannot be read
+    │   └── SecretSourceError (OSError)        a place where secrets are kept cannot be asked
+    │       └── VaultError                     the local vault or its key cannot be used, or was changed
     ├── ParamsError (ValueError)               parameters that do not fit what was declared
     │   └── ParamNotFoundError (KeyError)      no source has a parameter of that name
-    ├── InputError (OSError)                   an input that is not there or cannot be read
+    ├── InputError (OSError)                   an input that is not there, cannot be read or fetched
     │   └── InputNotFoundError (KeyError)      no source names an input like that
     ├── OutputError (OSError)                  the outputs folder or a file in it cannot be used
     │   └── OutputNameError (ValueError)       a name that would leave the folder, or is ours
@@ -112,6 +114,21 @@ class SecretValueError(SecretError, ValueError):
     name: str = ""
 
 
+class SecretSourceError(SecretError, OSError):
+    """A source cannot be asked. `name`: the secret; `source`: where; `permission`: what is missing, if so."""
+
+    name: str = ""
+    source: str = ""
+    permission: str = ""
+
+
+class VaultError(SecretSourceError):
+    """The local vault or its key cannot be used, or was changed by somebody else. `path`: the file."""
+
+    source = "vault"
+    path: "Path | None" = None
+
+
 class ParamsError(HyperplaneError, ValueError):
     """Parameters that do not fit what was declared. `names`: the parameters at fault."""
 
@@ -126,7 +143,7 @@ class ParamNotFoundError(ParamsError, KeyError):
 
 
 class InputError(HyperplaneError, OSError):
-    """An input is not there or cannot be read. `name`: the input."""
+    """An input is not there, or cannot be read or fetched. `name`: the input."""
 
     name: str = ""
     exit_code = EXIT_MISSING_SETTING

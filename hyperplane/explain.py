@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """One declared value: `kind` is setting, parameter, input or secret; secrets have no `value`."""
+    """One declared value: `kind` is setting, parameter, input or secret; secrets have no `value`.
+
+    `note`: what else is to be known of the value.
+    """
 
     kind: str
     name: str
     value: str | None
     origin: Origin
     shadowed: tuple[Origin, ...] = ()
+    note: str = ""
 
 
 class Explanation(NamedTuple):
@@ -27,17 +31,17 @@ class Explanation(NamedTuple):
 
     def masked(self, masker: Masker) -> "Explanation":
         """Return the same without the values of secrets, whatever they stand in."""
-        rows = (row if row.value is None else row._replace(value=masker.mask(row.value)) for row in self.rows)
-        return Explanation(tuple(rows))
+        return Explanation(tuple(_masked(row, masker) for row in self.rows))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the rows as plain data: kind -> name -> value, origin, shadowed."""
+        """Return the rows as plain data: kind -> name -> value, origin, shadowed, and a note if any."""
         kinds: dict[str, Any] = {}
         for row in self.rows:
             kinds.setdefault(row.kind, {})[row.name] = {
                 "value": row.value,
                 "origin": str(row.origin),
                 "shadowed": [str(origin) for origin in row.shadowed],
+                **({"note": row.note} if row.note else {}),
             }
         return kinds
 
@@ -54,6 +58,12 @@ def setting_rows(settings: "JobSettings") -> list[Row]:
     ]
 
 
+def _masked(row: Row, masker: Masker) -> Row:
+    if row.value is None:
+        return row
+    return row._replace(value=masker.mask(row.value), note=masker.mask(row.note))
+
+
 def _shown(value: object) -> str | None:
     if isinstance(value, tuple):
         return ",".join(value) or None
@@ -62,6 +72,7 @@ def _shown(value: object) -> str | None:
 
 def _cells(row: Row) -> tuple[str, ...]:
     value = row.value or ("***" if row.kind == "secret" else "")
+    value += f" ({row.note})" if row.note else ""
     cells = (row.kind, row.name, value, str(row.origin), ", ".join(map(str, row.shadowed)))
     return tuple(cell if cell.isprintable() else repr(cell) for cell in cells)
 

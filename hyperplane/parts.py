@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hyperplane.facets.params import TypedParams
     from hyperplane.facets.s3 import S3, Buckets
     from hyperplane.facets.secrets import Secrets
+    from hyperplane.inputcache import InputCache
     from hyperplane.journal import Journal
     from hyperplane.transfer import Transfer
 
@@ -42,7 +43,7 @@ class Given(NamedTuple):
     environ: Mapping[str, str] | None = None
     env_file: StrPath | EllipsisType | None = ...
     job: Job | None = None
-    secrets: "Mapping[str, str | bytes] | Secrets | None" = None
+    secrets: "Mapping[str, str | bytes] | secretsources.SecretSource | Secrets | None" = None
     inputs: "Mapping[str, StrPath] | Inputs | None" = None
     outputs: "StrPath | Outputs | None" = None
     s3: "S3 | None" = None
@@ -122,7 +123,7 @@ class Parts:
         """The masker of this process, which knows every secret that this context can list."""
         masker = process_masker()
         known = len(masker.warnings)
-        secretsources.register_all(masker, self.environment, self.secret_sources)
+        secretsources.register_all(masker, self.environment, self.listed_secret_sources)
         for message in masker.warnings[known:]:
             warnings.warn(message, HyperplaneWarning, stacklevel=2)
         return masker
@@ -132,8 +133,8 @@ class Parts:
         return self.masker.mask_record(record)
 
     @part
-    def secret_sources(self) -> tuple[secretsources.SecretSource, ...]:
-        """Where secrets are looked for, in this order."""
+    def listed_secret_sources(self) -> tuple[secretsources.SecretSource, ...]:
+        """The sources of what this process was given: all that they have is masked, read or not."""
         sources = secretsources.standard_sources(self.environment, self.settings)
         if not isinstance(self.given.secrets, Mapping):
             return sources
@@ -142,15 +143,34 @@ class Parts:
         return (MappedSecrets(self.given.secrets), *sources)
 
     @part
+    def secret_sources(self) -> tuple[secretsources.SecretSource, ...]:
+        """Where secrets are looked for, in this order; under the runner, it has asked the vault and AWS."""
+        given, listed = self.given.secrets, self.listed_secret_sources
+        if isinstance(given, secretsources.SecretSource):
+            listed = (given, *listed)
+        if self._is_under_runner:
+            return listed
+        return (*listed, *secretsources.stored_sources(self.environment, self.settings, self.masker))
+
+    @part
     def secrets(self) -> "Secrets":
         """Secrets by name."""
         from hyperplane.facets.secrets import Secrets
 
         if isinstance(self.given.secrets, Secrets):
             return self.given.secrets
-        secrets = Secrets(self.secret_sources, masker=self.masker, environment=self.environment)
+        secrets = Secrets(
+            self.secret_sources,
+            masker=self.masker,
+            environment=self.environment,
+            is_under_runner=self._is_under_runner,
+        )
         self.closes(secrets.close)
         return secrets
+
+    @property
+    def _is_under_runner(self) -> bool:
+        return self.run is not None and not self.owns_run
 
     @part
     def params(self) -> "TypedParams[Any]":
@@ -184,7 +204,18 @@ class Parts:
         from hyperplane.facets.inputs import Inputs
 
         given = self.given.inputs
-        return given if isinstance(given, Inputs) else Inputs(given or {}, self.environment, mask=self.mask)
+        if isinstance(given, Inputs):
+            return given
+        return Inputs(given or {}, self.environment, cache=lambda: self.input_cache, mask=self.mask)
+
+    @part
+    def input_cache(self) -> "InputCache":
+        """What fetches inputs; asked for by one that is not on this machine."""
+        from hyperplane.inputcache import InputCache
+
+        cache = InputCache.of(self.environment, self.settings, lambda: self.buckets, log=lambda: self.log)
+        self.closes(cache.close)
+        return cache
 
     @part
     def journal(self) -> "Journal | None":

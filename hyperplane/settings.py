@@ -3,7 +3,7 @@
 import re
 import signal
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -12,15 +12,23 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from hyperplane.environment import Environment, Found, Origin
 from hyperplane.errors import HyperplaneWarning, SettingsError
+from hyperplane.rundir import RunDir, is_locked
+from hyperplane.site import LOCKED_VARIABLE, Site
 
 PREFIX = "HYPERPLANE_"
 SECRET_PREFIX = "HYPERPLANE_SECRET_"  # noqa: S105 - the name of a variable, not a secret
 INPUT_PREFIX = "HYPERPLANE_INPUT_"
 SECRET_ENV_VARIABLE = "HYPERPLANE_SECRET_ENV"  # noqa: S105
 SECRETS_DIR_VARIABLE = "HYPERPLANE_SECRETS_DIR"
-OTHER_VARIABLES = ("HYPERPLANE_ENV_FILE", "HYPERPLANE_USER_OUTPUTS_DIR_ABS")
+OTHER_VARIABLES = (
+    "HYPERPLANE_ENV_FILE", "HYPERPLANE_SITE_FILE", LOCKED_VARIABLE, "HYPERPLANE_USER_OUTPUTS_DIR_ABS",
+)  # fmt: skip
+# what every run has for itself, and the runner sets for its job
+_NEVER_LOCKED = ("job_id", "job_name", "user_id", "attempt", "secrets_dir", "output_dir", "run_dir")
 DEFAULT_GRACE_S = 10.0
+DEFAULT_CACHE_LIMIT_BYTES = 50 * 10**9
 _ENDPOINT_URL = re.compile(r"https?://[^/@\s]+/?")
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([kmgtp]?)(i?)b?", re.IGNORECASE)
 _OUTPUT_URL = re.compile(r"s3://[^/@\s]+(/.*)?|file:///.*")
 _ALIASES = {"output_dir": ("HYPERPLANE_OUTPUT_DIR", "HYPERPLANE_USER_OUTPUTS_DIR_ABS")}
 _PLATFORM_FACTS = {
@@ -38,6 +46,7 @@ _MEANT = {
     "attempt": "a whole number from 1 on",
     "output_url": "s3://bucket/prefix/, file:///folder/ or none",
     "s3_endpoint_url": "http://host:port or https://host:port",
+    "cache_limit": "a number of bytes, or one with a unit, such as 200GB or 0.5 TiB",
     "log_format": "auto, console or json",
     "log_level": "DEBUG, INFO, WARNING, ERROR or CRITICAL",
     "grace_s": "a number of seconds, 0 or more",
@@ -77,6 +86,15 @@ def _destination(url: str) -> str | None:
     return url
 
 
+def _size_bytes(text: object) -> int:
+    found = _SIZE.fullmatch(str(text).strip())
+    if found is None:
+        raise ValueError
+    number, unit, binary = found.groups()
+    power = " kmgtp".index(unit.lower() or " ")
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
 def _endpoint(url: str) -> str:
     if _ENDPOINT_URL.fullmatch(url) is None:
         raise ValueError
@@ -86,6 +104,7 @@ def _endpoint(url: str) -> str:
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 SignalNames = Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_catchable)]
 Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+SizeBytes = Annotated[int, Field(ge=0), BeforeValidator(_size_bytes)]
 LogFormat = Annotated[Literal["auto", "console", "json"], BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 NonEmpty = Annotated[str, Field(min_length=1)]
@@ -94,7 +113,8 @@ NonEmpty = Annotated[str, Field(min_length=1)]
 class JobSettings(BaseSettings):
     """What the process was told about the job, in variables that begin with `HYPERPLANE_`.
 
-    Every value comes from the environment, else `.env`, else the platform, else the default.
+    Every value comes from the environment, else `.env`, else the platform, else the site file, else the
+    default; what the site file locks, from there alone.
     """
 
     model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True, validate_default=False)
@@ -105,6 +125,18 @@ class JobSettings(BaseSettings):
     attempt: int = Field(1, ge=1, description="Which attempt at the job this is, from 1.")
     secrets_dir: str | None = Field(None, description="A folder of mounted secrets, one file each.")
     secret_env: Names = Field((), description="Plain variables that are secrets, separated by commas.")
+    vault_dir: NonEmpty | None = Field(None, description="The folder of the local vault.")
+    vault_key_file: NonEmpty | None = Field(None, description="The file with the vault's key.")
+    secrets_manager_prefix: str | None = Field(
+        None, description="Before each name in AWS Secrets Manager, which is asked only where this is set."
+    )
+    ssm_prefix: str | None = Field(
+        None,
+        description="Before each name in AWS SSM Parameter Store, which is asked only where this is set.",
+    )
+    secret_source: NonEmpty | None = Field(
+        None, description="`module:function`, which returns a source of secrets of your own."
+    )
     output_dir: NonEmpty | None = Field(None, description="The folder for outputs.")
     output_url: Annotated[str | None, AfterValidator(_destination)] = Field(
         None, description="Where outputs are delivered; `none` for nowhere, said on purpose."
@@ -117,12 +149,17 @@ class JobSettings(BaseSettings):
     )
     s3_region: NonEmpty | None = Field(None, description="The region of the store.")
     s3_kms_key_id: NonEmpty | None = Field(None, description="The KMS key that encrypts new objects.")
+    cache_dir: NonEmpty | None = Field(None, description="The folder of what is fetched once and kept.")
+    cache_limit: SizeBytes = Field(
+        DEFAULT_CACHE_LIMIT_BYTES, description="How much of it is kept when nobody uses it, as in 200GB."
+    )
     log_format: LogFormat = Field("auto", description="How `ctx.log` writes: auto, console or json.")
     log_level: LogLevel = Field("INFO", description="The least level that `ctx.log` writes.")
     grace_s: Finite = Field(DEFAULT_GRACE_S, description="Seconds from the stop signal to the kill.")
     stop_signals: SignalNames = Field((), description="Signals besides SIGTERM that ask the job to stop.")
 
     _found: Mapping[str, Found] = PrivateAttr(default_factory=dict)
+    _locked: frozenset[str] = PrivateAttr(default_factory=frozenset)
 
     @classmethod
     def settings_customise_sources(
@@ -146,6 +183,10 @@ class JobSettings(BaseSettings):
         found = self._found.get(field)
         return found.shadowed if found is not None else ()
 
+    def is_locked(self, field: str) -> bool:
+        """Say whether the site file lets nothing override the field."""
+        return field in self._locked
+
     @property
     def delivers_nowhere_on_purpose(self) -> bool:
         """Whether the output URL was set to `none`, as opposed to not at all."""
@@ -163,26 +204,63 @@ def load(environment: Environment) -> JobSettings:
     Raises `SettingsError` naming every variable at fault, without its value.
     Warns with `HyperplaneWarning` of a variable that is one typo away from a known one.
     """
-    found = {field: hit for field in JobSettings.model_fields if (hit := _find(environment, field))}
+    site = Site.of(environment)
+    locked = _locked_fields(environment, site)
+    found = {
+        field: hit for field in JobSettings.model_fields if (hit := _find(environment, site, field, locked))
+    }
     values = {field: _typed(environment, field, hit) for field, hit in found.items()}
     try:
         settings = JobSettings(**values)
     except ValidationError as error:
         raise _settings_error(error, found) from None
     settings._found = found  # noqa: SLF001 - provenance is filled in by the one loader
+    settings._locked = locked  # noqa: SLF001
     for message in environment.platform.warnings:
         warnings.warn(message, HyperplaneWarning, stacklevel=2)
-    _warn_of_typos(environment.names())
+    _warn_of_typos((*environment.names(), *site.variables))
     return settings
 
 
-def _find(environment: Environment, field: str) -> Found | None:
-    found = environment.find(*variables_of(field))
-    fact = environment.platform.get(_PLATFORM_FACTS.get(field, ""))
-    if fact is None:
-        return found
-    told = Origin("platform", fact.source)
-    return Found(str(fact.value), told) if found is None else found._replace(shadowed=(*found.shadowed, told))
+def _locked_fields(environment: Environment, site: Site) -> frozenset[str]:
+    if not site.locked:
+        return frozenset()
+    never = {variable for field in _NEVER_LOCKED for variable in variables_of(field)}
+    if wrong := sorted(site.locked & {*never, *OTHER_VARIABLES}):
+        raise SettingsError(
+            f"{site.path} locks {', '.join(wrong)}, which cannot be locked",
+            hint=f"Take it out of {LOCKED_VARIABLE}: every process has its own.",
+            names=tuple(wrong),
+        )
+    if unknown := sorted(site.locked - set(known_variables())):
+        message = f"{site.path} locks {', '.join(unknown)}, which is no setting of this version"
+        warnings.warn(message, HyperplaneWarning, stacklevel=3)
+    locked = {field for field in JobSettings.model_fields if site.is_locked(variables_of(field))}
+    # under a runner, which has kept to the lock, nothing is delivered by the job itself
+    return frozenset(locked - {"output_url"} if _is_under_runner(environment) else locked)
+
+
+def _is_under_runner(environment: Environment) -> bool:
+    run_dir = environment.get("HYPERPLANE_RUN_DIR")
+    return bool(run_dir) and is_locked(RunDir(environment.folder / str(run_dir)).lock)
+
+
+def _find(environment: Environment, site: Site, field: str, locked: Container[str]) -> Found | None:
+    """Return the value that counts, with the origins of all others in their order."""
+    names = variables_of(field)
+    given = environment.find(*names)
+    values = [] if given is None else [(given.value, given.origin), *((None, one) for one in given.shadowed)]
+    if (fact := environment.platform.get(_PLATFORM_FACTS.get(field, ""))) is not None:
+        values.append((str(fact.value), Origin("platform", fact.source)))
+    if (told := site.find(names)) is not None:
+        values.insert(0 if field in locked else len(values), told)
+        if field in locked and given is not None and given.value != told[0]:
+            message = f"{given.origin} has no effect: {told[1].detail} is {told[1].kind}"
+            warnings.warn(message, HyperplaneWarning, stacklevel=3)
+    if not values:
+        return None
+    (value, origin), *others = values
+    return Found(str(value), origin, tuple(one for _, one in others))
 
 
 def _typed(environment: Environment, field: str, found: Found) -> Any:

@@ -16,7 +16,7 @@ _default: JobContext[Any] | None = None
 
 def get_secret(secret_name: str) -> str:
     """Return a secret. Raises `SecretNotFoundError` (a KeyError) where no source has it."""
-    return _context().secrets[secret_name]
+    return current_or_default().secrets[secret_name]
 
 
 def get_env_param(env_param_name: str) -> str | None:
@@ -25,32 +25,45 @@ def get_env_param(env_param_name: str) -> str | None:
         return None
     from hyperplane.facets.params import Params
 
-    context = _context()
+    context = current_or_default()
     params = context.params
     return (params if isinstance(params, Params) else context.environment).get(env_param_name)
 
 
 def print_to_file(file_name: str, *payloads: str) -> None:
     """Append the payloads to an output file as they are, with nothing between or after them."""
-    _context().outputs.append(file_name, *payloads)
+    current_or_default().outputs.append(file_name, *payloads)
 
 
 def report(message: object) -> None:
     """Report something important: one line on stdout, and an event."""
-    _context().report(message)
+    current_or_default().report(message)
 
 
 def get_job_id() -> str | None:
     """Return the id that the job was given, or None where nobody gave it one."""
-    return _context().settings.job_id
+    return current_or_default().settings.job_id
 
 
 def get_user_id() -> str | None:
     """Return who started the job, or None where nobody said."""
-    return _context().job.user
+    return current_or_default().job.user
 
 
-def _context() -> JobContext[Any]:
+def get_s3_credentials() -> dict[str, str]:
+    """Return what a client of S3 needs: `access_key_id`, `secret_access_key`, `bucket_url` (a bucket's name).
+
+    `session_token` is there too where the credentials have one.
+    """
+    s3 = current_or_default().s3
+    found = s3.credentials
+    token = {} if found.session_token is None else {"session_token": found.session_token}
+    keys = {"access_key_id": found.access_key_id, "secret_access_key": found.secret_access_key}
+    return {**keys, "bucket_url": s3.bucket, **token}
+
+
+def current_or_default() -> JobContext[Any]:
+    """Return the context that is current, else one that is made for the functions of this module."""
     return current.find() or _default_context()
 
 
@@ -68,4 +81,4 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept every 
     def __getattr__(name: str) -> str:
         if name != "OUTPUT_FILES_DIR_ABS":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return str(Path(_context().outputs.dir).absolute())
+        return str(Path(current_or_default().outputs.dir).absolute())

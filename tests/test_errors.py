@@ -33,6 +33,11 @@ EXPECTED_BUILTINS = {
     "InputNotFoundError": KeyError,
     "OutputError": OSError,
     "OutputNameError": ValueError,
+    "StoreError": OSError,
+    "StoreAccessError": PermissionError,
+    "ObjectNotFoundError": FileNotFoundError,
+    "ObjectExistsError": FileExistsError,
+    "TransferError": OSError,
     "JobFileError": ValueError,
     "RunNotFoundError": LookupError,
     "RunnerError": OSError,
@@ -129,7 +134,18 @@ def test_what_an_error_documents_can_be_asked_of_it(kind):
     """Every attribute that a docstring names has a value on an error that was given none."""
     documented = [
         word
-        for word in ("name", "names", "looked_in", "path", "line", "extra")
+        for word in (
+            "name",
+            "names",
+            "looked_in",
+            "path",
+            "line",
+            "extra",
+            "url",
+            "code",
+            "status",
+            "failures",
+        )
         if f"`{word}`" in kind.__doc__
     ]
 

@@ -16,7 +16,19 @@ from hyperplane.settings import JobSettings, is_one_typo, known_variables, load,
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
 SECRET = "open-sesame"
-TEXT_FIELDS = ("job_id", "job_name", "user_id", "secrets_dir", "output_dir", "home", "run_dir")
+TEXT_FIELDS = (
+    "job_id",
+    "job_name",
+    "user_id",
+    "secrets_dir",
+    "vault_dir",
+    "ssm_prefix",
+    "output_dir",
+    "home",
+    "run_dir",
+    "s3_bucket",
+    "s3_region",
+)
 SOURCES = ("process", "file", "platform")
 
 
@@ -52,10 +64,21 @@ def test_a_process_that_was_told_nothing_has_the_defaults():
         "attempt": 1,
         "secrets_dir": None,
         "secret_env": (),
+        "vault_dir": None,
+        "vault_key_file": None,
+        "secrets_manager_prefix": None,
+        "ssm_prefix": None,
+        "secret_source": None,
         "output_dir": None,
         "output_url": None,
         "home": None,
         "run_dir": None,
+        "cache_dir": None,
+        "cache_limit": 50 * 10**9,
+        "s3_bucket": None,
+        "s3_endpoint_url": None,
+        "s3_region": None,
+        "s3_kms_key_id": None,
         "log_format": "auto",
         "log_level": "INFO",
         "grace_s": 10.0,
@@ -85,6 +108,13 @@ def test_a_text_is_taken_as_it_is(field):
         ("OUTPUT_URL", "s3://bucket/prefix/", "s3://bucket/prefix/"),
         ("OUTPUT_URL", "file:///mnt/runs/", "file:///mnt/runs/"),
         ("OUTPUT_URL", "none", None),
+        ("CACHE_LIMIT", "0", 0),
+        ("CACHE_LIMIT", "1234", 1234),
+        ("CACHE_LIMIT", "200GB", 200 * 10**9),
+        ("CACHE_LIMIT", " 1.5 tib ", 3 * 2**39),
+        ("CACHE_LIMIT", "7k", 7000),
+        ("S3_ENDPOINT_URL", "https://minio.example.com/", "https://minio.example.com"),
+        ("S3_ENDPOINT_URL", "http://127.0.0.1:9000", "http://127.0.0.1:9000"),
     ],
 )
 def test_a_value_is_read_as_its_type(variable, value, expected):
@@ -115,6 +145,15 @@ def test_a_value_is_read_as_its_type(variable, value, expected):
         ("OUTPUT_URL", "http://[open-sesame]/"),
         ("OUTPUT_URL", "None"),
         ("OUTPUT_URL", ""),
+        ("CACHE_LIMIT", ""),
+        ("CACHE_LIMIT", "-1"),
+        ("CACHE_LIMIT", "GB"),
+        ("CACHE_LIMIT", "1XB"),
+        ("CACHE_LIMIT", "9" * 5000),
+        ("S3_ENDPOINT_URL", "minio.example.com"),
+        ("S3_ENDPOINT_URL", "https://key:open-sesame@minio.example.com"),
+        ("S3_ENDPOINT_URL", "https://minio.example.com/bucket"),
+        ("S3_BUCKET", ""),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "LOUD"),
         ("STOP_SIGNALS", "USR1,KILL"),
@@ -306,7 +345,13 @@ def test_other_names_are_not_warned_of(name):
 def test_no_setting_is_taken_for_a_typo_of_another():
     """With everything set, nothing is warned of but the values."""
     texts = dict.fromkeys(known_variables(), "1")
-    fixed = {"OUTPUT_URL": "none", "LOG_FORMAT": "auto", "LOG_LEVEL": "INFO", "STOP_SIGNALS": "USR1"}
+    fixed = {
+        "OUTPUT_URL": "none",
+        "S3_ENDPOINT_URL": "http://127.0.0.1:9000",
+        "LOG_FORMAT": "auto",
+        "LOG_LEVEL": "INFO",
+        "STOP_SIGNALS": "USR1",
+    }
     variables = texts | {f"HYPERPLANE_{name}": value for name, value in fixed.items()}
 
     assert "1" == load(Environment(variables)).job_id

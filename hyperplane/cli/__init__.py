@@ -49,6 +49,9 @@ def _run(argv: Sequence[str]) -> int:
     except HyperplaneError as error:
         return _fail(error.message, error.hint, error.exit_code)
     except usage_error as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # of whichever click, too
+            _say(error.format_message())
+            return EXIT_USAGE
         return _fail(error.format_message(), "`hyperplane --help` shows what there is.", EXIT_USAGE)
     except Exception as error:  # noqa: BLE001 - the last boundary: a user is never shown a traceback
         return _fail(*_unexpected(error))

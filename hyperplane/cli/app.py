@@ -4,12 +4,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyperplane.cli import doctor, run, runs, s3
+from hyperplane.cli import doctor, run, runs, s3, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GROUPS: "tuple[Callable[[typer.Typer], None], ...]" = (run.add_to, runs.add_to, s3.add_to, doctor.add_to)
+GROUPS: "tuple[Callable[[typer.Typer], None], ...]" = (
+    run.add_to,
+    runs.add_to,
+    s3.add_to,
+    secrets.add_to,
+    doctor.add_to,
+)
 
 
 def make_app() -> typer.Typer:

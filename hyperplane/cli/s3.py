@@ -1,9 +1,10 @@
 """`hyperplane s3`: objects from the command line, as `ctx.s3` has them."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -92,15 +93,23 @@ def upload(
 
 @contextmanager
 def _opened() -> "Iterator[S3]":
-    """Give what a job here would have as `ctx.s3`; it does not log what the command prints."""
+    """Give what a job here would have as `ctx.s3`; it does not log what the command prints.
+
+    SIGTERM ends the command as Ctrl-C does, so that nothing unfinished stays behind.
+    """
     from hyperplane.parts import Given, Parts
 
+    signal.signal(signal.SIGTERM, _stop)
     parts = Parts(Given())
     parts.begin()
     try:
         yield parts.make_s3()
     finally:
         parts.close(is_success=False)
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _print_transfer(verb: str, copied: "Transfer", *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperplane.journal import one_line, write_line
 from hyperplane.runs.closing import duration_text, near
@@ -13,6 +13,9 @@ from hyperplane.runs.record import RunRecord
 from hyperplane.runs.survey import Details, duration_s
 from hyperplane.stores import ObjectInfo
 from hyperplane.transfer.outcome import Transfer
+
+if TYPE_CHECKING:
+    from hyperplane.secretsources.vault import Summary
 
 SCHEMA = 1
 REPORTS_SHOWN = 20
@@ -118,6 +121,12 @@ def transfer_text(copied: Transfer) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural where it is to be."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def print_secrets(summaries: "Sequence[Summary]") -> None:
+    """Print one line for each entry of the vault."""
+    rows = [(one.name, one.category, _time(one.created)) for one in summaries]
+    _print_table([("secret", "category", "created"), *rows])
 
 
 def _facts(record: RunRecord) -> list[tuple[str, ...]]:

@@ -12,7 +12,7 @@ from hyperplane.locks import ForkSafeLock
 from hyperplane.stores import Location, ObjectInfo, ObjectStore
 
 if TYPE_CHECKING:
-    from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]  # it has no types
+    from fsspec.spec import AbstractFileSystem
 
     from hyperplane.stores.account import Account
     from hyperplane.stores.credentials import Credentials
@@ -25,6 +25,11 @@ class Buckets(Protocol):
     @property
     def account(self) -> "Account":
         """Who asks which store. Raises `UsageError` where there is no account."""
+        ...
+
+    @property
+    def endpoint(self) -> str:
+        """What tells this store from any other."""
         ...
 
     def open(self, bucket: str) -> ObjectStore:

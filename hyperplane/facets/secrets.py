@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from hyperplane import environment
 from hyperplane.environment import Environment, Origin
 from hyperplane.errors import (
+    SecretError,
     SecretNameError,
     SecretNotFoundError,
+    SecretSourceError,
     SecretValueError,
     did_you_mean,
     masked_errors,
 )
 from hyperplane.locks import ForkSafeLock
 from hyperplane.masking import Masker
-from hyperplane.secretsources import BUCKET_NAME, FoundSecret, SecretSource, checked_name, is_name
+from hyperplane.secretsources import (
+    BUCKET_NAME,
+    FoundSecret,
+    RemoteSource,
+    SecretSource,
+    checked_name,
+    is_name,
+    look_up,
+)
 
 if TYPE_CHECKING:
     from hyperplane.explain import Row
@@ -33,9 +43,11 @@ class Secrets:
 
     __iter__ = None
     __slots__ = (
+        "_asked",
         "_descriptors",
         "_environment",
         "_folder",
+        "_is_under_runner",
         "_lock",
         "_masker",
         "_paths",
@@ -44,11 +56,18 @@ class Secrets:
     )
 
     def __init__(
-        self, sources: Sequence[SecretSource], *, masker: Masker, environment: Environment | None = None
+        self,
+        sources: Sequence[SecretSource],
+        *,
+        masker: Masker,
+        environment: Environment | None = None,
+        is_under_runner: bool = False,
     ) -> None:
         self._sources = tuple(sources)
         self._masker = masker
         self._environment = environment
+        self._is_under_runner = is_under_runner
+        self._asked: dict[str, None] = {}
         self._lock = ForkSafeLock()
         self._paths: dict[str, Path] = {}
         self._descriptors: list[int] = []
@@ -138,13 +157,28 @@ class Secrets:
         """Look the names up at once. Raises one `SecretNotFoundError` with every missing name."""
         wanted = dict.fromkeys([names] if isinstance(names, str) else names)
         with masked_errors(self._masker.mask_record):
-            missing = [name for name in wanted if self._find(checked_name(name)) is None]
-            if missing:
+            checked = {name: checked_name(name) for name in wanted}
+            self._asked |= dict.fromkeys(checked.values())
+            found = look_up(checked.values(), self._sources)
+            self._masker.add_all((name, secret.value) for name, secret in found.items())
+            if missing := [name for name in wanted if checked[name] not in found]:
                 raise self._not_found(missing)
 
+    def refresh(self) -> None:
+        """Ask anew from now on, where answers are kept: AWS's for 300 s, and files of `.path`."""
+        for source in self._sources:
+            if isinstance(source, RemoteSource):
+                source.refresh()
+        with self._lock:
+            self._paths.clear()
+
     def rows(self) -> "list[Row]":
-        """Return where each secret was found and what it shadowed, never a value."""
-        rows = (self._row(name) for name in self.names())
+        """Return where each secret was found and what it shadowed, never a value.
+
+        These are the secrets that can be listed, and those that were asked for; nobody else is asked.
+        """
+        listed = (name for source in self._sources for name in _names_in(source) if is_name(name))
+        rows = (self._row(name) for name in sorted({*listed, *self._asked}))
         return [row for row in rows if row is not None]
 
     def close(self) -> None:
@@ -162,12 +196,13 @@ class Secrets:
                 self._folder = None
 
     def __repr__(self) -> str:
-        return f"<Secrets: {len(self.names())} names>"
+        return f"<Secrets of {len(self._sources)} sources>"
 
     def _first(self, name: str) -> FoundSecret | None:
         return next((found for source in self._sources if (found := source.find(name)) is not None), None)
 
     def _find(self, name: str) -> FoundSecret | None:
+        self._asked[name] = None
         found = self._first(name)
         if found is not None and name != BUCKET_NAME:
             self._masker.add(name, found.value)
@@ -193,7 +228,9 @@ class Secrets:
     def _row(self, name: str) -> "Row | None":
         from hyperplane.explain import Row
 
-        origins = [origin for source in self._sources if (origin := _origin(source, name)) is not None]
+        was_asked = name in self._asked
+        sources = [source for source in self._sources if was_asked or not isinstance(source, RemoteSource)]
+        origins = [origin for source in sources if (origin := _origin(source, name)) is not None]
         return Row("secret", name, None, origins[0], tuple(origins[1:])) if origins else None
 
     def _not_found(self, names: list[str]) -> SecretNotFoundError:
@@ -210,6 +247,8 @@ class Secrets:
             return f"A variable {shown} exists: HYPERPLANE_SECRET_ENV={shown} says that it is a secret."
         if hint := did_you_mean(name, self.names()):
             return hint
+        if self._is_under_runner:
+            return f"Add it to `secrets:` of the job file: the job is given what stands there ({shown})."
         return f"Set HYPERPLANE_SECRET_{shown}, in the environment or in .env."
 
     def _memory_file(self, value: Bytes) -> Path:
@@ -228,10 +267,17 @@ class Secrets:
         return path
 
 
+def _names_in(source: SecretSource) -> Iterable[str]:
+    try:
+        return list(source.names())
+    except SecretSourceError:  # who asks by name is told
+        return ()
+
+
 def _origin(source: SecretSource, name: str) -> Origin | None:
     try:
         found = source.find(name)
-    except SecretValueError:
+    except SecretError:
         return Origin("unreadable", source.describe(name))
     return None if found is None else found.origin
 

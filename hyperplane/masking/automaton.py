@@ -19,18 +19,25 @@ class Automaton:
 
     def __init__(self, anywhere: Collection[bytes] = (), words: Collection[bytes] = ()) -> None:
         self._word_count = len(words)
+        self._patterns = (*words, *anywhere)
         self._search = None
-        if anywhere or words:
+        if self._patterns:
             from ahocorasick_rs import BytesAhoCorasick
 
-            self._search = BytesAhoCorasick([*words, *anywhere]).find_matches_as_indexes
+            self._search = BytesAhoCorasick(self._patterns).find_matches_as_indexes
         # A word is no match before the byte after it is known, so all of it is only a beginning.
         self._continued = sorted([*anywhere, *(word + b"\n" for word in words)])
         self._heads = {pattern[:size] for pattern in self._continued for size in range(1, _HEAD_BYTES + 1)}
 
     def ranges_in(self, views: Iterable[View], *, is_last: bool) -> list[Range]:
         """Return where matches lie in the raw bytes. Nothing follows views that are the last."""
-        return [found for view in views for found in self._matches(view, is_last)]
+        return [(first, after) for view in views for _, first, after in self._matches(view, is_last)]
+
+    def patterns_in(self, views: Iterable[View], *, is_last: bool) -> Iterator[tuple[bytes, int]]:
+        """Yield the patterns that match, each with where it lies in the raw bytes."""
+        for view in views:
+            for pattern, first, _ in self._matches(view, is_last):
+                yield self._patterns[pattern], first
 
     def held_from(self, view: View) -> int:
         """Return where in a view's text its longest tail starts that a match may begin with."""
@@ -43,7 +50,7 @@ class Automaton:
                 return start
         return len(text)
 
-    def _matches(self, view: View, is_last: bool) -> Iterator[Range]:
+    def _matches(self, view: View, is_last: bool) -> Iterator[tuple[int, int, int]]:
         if self._search is None:
             return
         for pattern, start, end in self._search(view.text, overlapping=True):
@@ -51,7 +58,7 @@ class Automaton:
                 continue
             first, after = view.origins(start, end)
             if after - first <= MAX_SPAN_BYTES:
-                yield first, after
+                yield pattern, first, after
 
     def _is_beginning(self, tail: bytes) -> bool:
         after = bisect_right(self._continued, tail)

@@ -35,6 +35,8 @@ class Masker:
         self._lock = ForkSafeLock()
         self._names: dict[str, None] = {}
         self._shortfalls: dict[bytes, str] = {}
+        self._named: dict[bytes, str] = {}
+        self._owners: dict[bytes, str] = {}
         self._warnings: dict[str, None] = {}
         self._anywhere: set[bytes] = set()
         self._words: set[bytes] = set()
@@ -104,6 +106,17 @@ class Masker:
         """
         return cast("T", RecordMasker(self.mask, self.mask_bytes).copy(record))
 
+    def name_of(self, pattern: bytes) -> str:
+        """Return the name of the secret that a pattern of the automaton stands for."""
+        with self._lock:
+            if pattern not in self._owners:
+                self._owners = {
+                    form: name
+                    for value, name in reversed(self._named.items())
+                    for form in _patterns_of(value)
+                }
+            return self._owners[pattern]
+
     def contains_secret(self, text: str | bytes) -> bool:
         """Say whether masking would change a text."""
         return bool(self._ranges_in(START_OF_TEXT + _as_bytes(text)))
@@ -117,6 +130,7 @@ class Masker:
 
     def _register(self, name: str, value: bytes, quietly: bool) -> None:
         self._names[name] = None
+        self._named.setdefault(value, name)
         if value not in self._shortfalls:
             forms = forms_of(value)
             self._anywhere |= forms.anywhere
@@ -125,6 +139,11 @@ class Masker:
             self._shortfalls[value] = forms.shortfall
         if (shortfall := self._shortfalls[value]) and not quietly:
             self._warnings[f"secret {name!r} {shortfall}"] = None
+
+
+def _patterns_of(value: bytes) -> frozenset[bytes]:
+    forms = forms_of(value)
+    return forms.anywhere | forms.words
 
 
 def _as_bytes(text: str | bytes) -> bytes:

@@ -41,6 +41,7 @@ class Book:
             given=tuple(map(mask, plan.given)),
             masked=tuple(_masked_fields(plan, masker)),
             identity=Identity(None if settings.user_id is None else mask(settings.user_id), platform),
+            secret_scan=plan.secret_scan,
             host=os.uname().nodename,
             pid=os.getpid(),
             versions=Versions(sys.version.split()[0], hyperplane.__version__),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,12 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 from hyperplane import job as identity
 from hyperplane.environment import Environment
-from hyperplane.errors import InputError, SettingsError, UsageError
+from hyperplane.errors import HyperplaneWarning, InputError, SettingsError, UsageError
 from hyperplane.masking import Masker
 from hyperplane.rundir import Home, RunDir, is_locked
 from hyperplane.runs import record
-from hyperplane.runs.record import RunRecord
+from hyperplane.runs.record import DEFAULT_SECRET_SCAN, RunRecord, SecretScan
 from hyperplane.settings import PREFIX, JobSettings
+from hyperplane.stores import Location
 
 if TYPE_CHECKING:
     from hyperplane.runs.jobfile import JobFile, SecretRequest
@@ -174,6 +176,7 @@ class Plan(NamedTuple):
     retries: int = 0
     timeout_s: float | None = None
     is_interactive: bool = False
+    secret_scan: SecretScan = DEFAULT_SECRET_SCAN
 
     def further_attempt(self, run: RunDir) -> Self:
         """Return the plan for trying the failed run once more."""
@@ -191,8 +194,12 @@ def make_plan(
     """Settle what is run: `-p` over the job file, the command given over the recorded one.
 
     The job file counts as it is now, also for a further attempt; what was given with `-p` then is given
-    again. Raises `InputError` for an input that is not local or not there, `SettingsError` for a destination.
+    again. Raises `InputError` for an input that is not there or of an unknown store, `SettingsError` for a
+    destination.
     """
+    if job is not None and job.output_url is not None and settings.is_locked("output_url"):
+        message = f"output_url in {job.path} has no effect: it is {settings.origin('output_url').kind}"
+        warnings.warn(message, HyperplaneWarning, stacklevel=2)
     _refuse_destination(job, settings)
     given = {**(earlier.parameters(request.parameters) if earlier else {}), **request.parameters}
     command = request.command or (job.main if job is not None else earlier.command if earlier else ())
@@ -210,21 +217,33 @@ def make_plan(
         given=tuple(given),
         inputs=_inputs(job),
         secrets=job.secrets if job is not None else (),
-        output_url=job.output_url if job is not None else None,
+        output_url=_output_url(job, settings),
         retries=job.retries if job is not None else 0,
         timeout_s=job.timeout_s if job is not None else None,
         is_interactive=request.is_interactive,
+        secret_scan=_secret_scan(job, earlier),
     )
+
+
+def _secret_scan(job: "JobFile | None", earlier: Earlier | None) -> SecretScan:
+    if job is not None:
+        return job.secret_scan
+    return earlier.record.secret_scan if earlier else DEFAULT_SECRET_SCAN
 
 
 def _home(environment: Environment, settings: JobSettings, earlier: Earlier | None) -> Home:
     return earlier.home if earlier else Home.of(environment.folder / (settings.home or ""))
 
 
+def _output_url(job: "JobFile | None", settings: JobSettings) -> str | None:
+    """Return what the job file says, unless the site file has the last word."""
+    return None if job is None or settings.is_locked("output_url") else job.output_url
+
+
 def _refuse_destination(job: "JobFile | None", settings: JobSettings) -> None:
     # `none` in the job file is said on purpose, and overrides what the environment says
-    if job is not None and job.output_url is not None:
-        wanted, where = job.output_url != "none", f"output_url in {job.path}"
+    if job is not None and (chosen := _output_url(job, settings)) is not None:
+        wanted, where = chosen != "none", f"output_url in {job.path}"
     else:
         wanted, where = settings.output_url is not None, str(settings.origin("output_url"))
     if wanted:
@@ -250,13 +269,8 @@ def _inputs(job: "JobFile | None") -> Mapping[str, str]:
     inputs = {name: _absolute(place, job.folder) for name, place in job.inputs.items()}
     for name, place in inputs.items():
         if "://" in place and not _is_local_url(place):
-            raise InputError(
-                f"the input {name!r} is a {place.partition('://')[0]}:// URL, and this version reads local"
-                " inputs alone",
-                hint=f"Give a path or a file:/// URL under `inputs:` of {job.path}.",
-                name=name,
-            )
-    missing = [name for name, place in inputs.items() if not _exists(place)]
+            _check_remote(name, place, job.path)
+    missing = [name for name, place in inputs.items() if not (Location.is_url(place) or _exists(place))]
     if missing:
         places = ", ".join(f"{name!r} ({inputs[name]})" for name in missing)
         raise InputError(
@@ -265,6 +279,21 @@ def _inputs(job: "JobFile | None") -> Mapping[str, str]:
             name=missing[0],
         )
     return MappingProxyType(inputs)
+
+
+def _check_remote(name: str, place: str, job_file: Path) -> None:
+    try:
+        if Location.is_url(place):
+            Location.parse(place)
+            return
+        problem = f"is a {place.partition('://')[0]}:// URL, which this version does not read"
+    except UsageError as error:
+        problem = f"cannot be read: {error.message}"
+    raise InputError(
+        f"the input {name!r} {problem}",
+        hint=f"Give a path, a file:/// URL or s3://bucket/key under `inputs:` of {job_file}.",
+        name=name,
+    )
 
 
 def _absolute(place: str, folder: Path) -> str:

@@ -21,7 +21,7 @@ from hyperplane.masking import Masker, is_secret_name
 from hyperplane.rundir import RunDir
 from hyperplane.runs.plan import STRING_LIMIT_BYTES, Plan
 from hyperplane.runs.process import cannot_execute, not_found
-from hyperplane.secretsources import SecretSource
+from hyperplane.secretsources import FoundSecret, SecretSource
 from hyperplane.settings import INPUT_PREFIX, SECRET_PREFIX, JobSettings, known_variables
 
 if TYPE_CHECKING:
@@ -41,30 +41,31 @@ class FoundSecrets(NamedTuple):
 
 
 def find_secrets(
-    requests: "Sequence[SecretRequest]", sources: Sequence[SecretSource], masker: Masker
+    requests: "Sequence[SecretRequest]",
+    given: Sequence[SecretSource],
+    stored: Sequence[SecretSource],
+    masker: Masker,
 ) -> FoundSecrets:
-    """Return every secret that can be listed and all that the job file asks for, known to the masker.
+    """Return every secret that we were given and all that the job file asks for, known to the masker.
+
+    `given`: sources that can be listed. `stored`: those that are asked for what the job file names.
 
     Raises `SecretNotFoundError` with every missing name, `SecretValueError` for a value that no variable
     can hold.
     """
     # what can be listed goes to the job whether it asks or not; what cannot is looked up by name
-    found = {
-        name: secret.value for name, secret in secretsources.find_all(sources).items() if _is_usable(name)
-    }
-    asked = {request.name: _find(request.name, sources) for request in requests}
-    if missing := [name for name, value in asked.items() if value is None]:
+    found = {name: secret for name, secret in secretsources.find_all(given).items() if _is_usable(name)}
+    sources = (*given, *stored)
+    names = {request.name: secretsources.checked_name(request.name) for request in requests}
+    asked = secretsources.look_up(names.values(), sources)
+    found |= asked
+    masker.add_all((name, secret.value) for name, secret in found.items())
+    if missing := [name for name, checked in names.items() if checked not in asked]:
         raise _not_found(missing, sources)
-    by_name = found | {
-        secretsources.checked_name(name): value for name, value in asked.items() if value is not None
-    }
-    masker.add_all(by_name)
-    pairs = ((request, asked[request.name]) for request in requests)
     by_variable = {
-        request.env: _for_variable(request, value)
-        for request, value in pairs
-        if request.env and value is not None
+        request.env: _for_variable(request, asked[names[request.name]]) for request in requests if request.env
     }
+    by_name = {name: secret.value for name, secret in found.items()}
     return FoundSecrets(by_name, by_variable)
 
 
@@ -75,12 +76,6 @@ def _is_usable(name: str) -> bool:
         warnings.warn(f"a secret is left out: {error.message}", HyperplaneWarning, stacklevel=2)
         return False
     return True
-
-
-def _find(name: str, sources: Sequence[SecretSource]) -> bytes | None:
-    checked = secretsources.checked_name(name)
-    found = next((hit for source in sources if (hit := source.find(checked)) is not None), None)
-    return None if found is None else found.value
 
 
 def _not_found(names: list[str], sources: Sequence[SecretSource]) -> SecretNotFoundError:
@@ -98,14 +93,15 @@ def _not_found(names: list[str], sources: Sequence[SecretSource]) -> SecretNotFo
     )
 
 
-def _for_variable(request: "SecretRequest", value: bytes) -> bytes:
-    if b"\0" in value or len(value) + len(str(request.env)) + 2 > STRING_LIMIT_BYTES:
+def _for_variable(request: "SecretRequest", secret: FoundSecret) -> bytes:
+    size_bytes = len(secret.value) + len(str(request.env)) + len("=\0")
+    if b"\0" in secret.value or size_bytes > STRING_LIMIT_BYTES:
         raise SecretValueError(
             f"the secret {request.name!r} holds a NUL byte or is too long for {request.env}",
             hint="Leave `env:` out, and read it with ctx.secrets.bytes(name) or .path(name).",
             name=request.name,
         )
-    return value
+    return secret.value
 
 
 def register_parameters(parameters: Mapping[str, str], masker: Masker) -> None:

@@ -15,6 +15,8 @@ from hyperplane.rundir import RunDir, is_locked, new_part_name, write_atomic
 SCHEMA = 1
 Outcome = Literal["running", "succeeded", "failed", "stopped", "interrupted"]
 Delivery = Literal["none", "pending", "delivered"]
+SecretScan = Literal["block", "warn", "off"]
+DEFAULT_SECRET_SCAN: SecretScan = "warn"  # noqa: S105 - no secret, but what to do about them
 _LISTS = ("command", "given", "masked", "problems")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -45,8 +47,8 @@ class RunRecord(NamedTuple):
 
     `given`: the parameters that came from `-p`. `masked`: the fields that held a secret, as `command` or
     `parameters.NAME`. `exit_code`: what the runner ended with; `job_exit_code`: what the job itself ended
-    with, 128 + N after signal N. `delivery` is "none" until there is a destination. `problems`: what was
-    wrong besides, a sentence each.
+    with, 128 + N after signal N. `delivery` is "none" until there is a destination. `secret_scan`: what is
+    to happen when a secret is found before delivery. `problems`: what was wrong besides, a sentence each.
     """
 
     job_id: str
@@ -67,6 +69,7 @@ class RunRecord(NamedTuple):
     versions: Versions = Versions()
     outcome: Outcome = "running"
     delivery: Delivery = "none"
+    secret_scan: SecretScan = DEFAULT_SECRET_SCAN
     exit_code: int | None = None
     job_exit_code: int | None = None
     started: datetime | None = None
@@ -147,7 +150,7 @@ def _record(content: dict[str, Any], blank: RunRecord) -> RunRecord:
         **{name: tuple(map(str, words)) for name, words in _typed(content, list, *_LISTS).items()},
         **{name: _moment(text) for name, text in _typed(content, str, "started", "ended").items()},
     }
-    for name, known in (("outcome", Outcome), ("delivery", Delivery)):
+    for name, known in (("outcome", Outcome), ("delivery", Delivery), ("secret_scan", SecretScan)):
         if content.get(name) in get_args(known):
             taken[name] = content[name]
     for name, values in _typed(content, dict, "parameters", "identity", "versions", "git").items():

@@ -96,7 +96,8 @@ def _settle(request: Request, masker: Masker, seal: Seal) -> tuple[Plan, Known]:
     secretsources.register_all(masker, environment, sources)
     plan = make_plan(request, environment=environment, settings=settings, job=job, earlier=earlier)
     register_parameters(plan.parameters, masker)
-    secrets = find_secrets(plan.secrets, sources, masker)
+    stored = secretsources.stored_sources(environment, settings, masker)
+    secrets = find_secrets(plan.secrets, sources, stored, masker)
     _warn(masker, settings)
     return plan, Known(environment, settings, masker, secrets, seal)
 

@@ -15,7 +15,7 @@ from hyperplane.rundir import Lock, is_locked
 PREFIX = "hyperplane-run-"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - checked to be a tmpfs, and our folder in it is 0700
 _MOUNTS = Path("/proc/self/mounts")
-# a folder is made a moment before it is locked
+# a folder is made a moment before it is locked, and only then gets its name
 _YOUNG_S = 60.0
 
 
@@ -44,17 +44,24 @@ class Scratch:
 
     @classmethod
     def make(cls, place: Path, secrets: Mapping[str, bytes]) -> Self:
-        """Make the folder and fill it. Raises `RunnerError` when it cannot be made."""
+        """Make the folder and fill it. Raises `RunnerError` when it cannot be made, and leaves nothing then.
+
+        It has a lock before it has its name: one of that name that nobody holds is left behind.
+        """
+        unnamed = place.with_name(f".{place.name}")
         try:
-            place.mkdir(mode=0o700)
-            lock = Lock.take(place / "lock")
+            unnamed.mkdir(mode=0o700)
+            lock = Lock.take(unnamed / "lock")
             if lock is None:
-                raise OSError(None, f"{place} is locked by somebody else")
+                raise OSError(None, f"{unnamed} is locked by somebody else")
+            unnamed.rename(place)
             scratch = cls(place, lock)
             scratch.secrets.mkdir(mode=0o700)
             for name, value in secrets.items():
                 _write(scratch.secrets / name, value)
         except OSError as error:
+            for path in (unnamed, place):
+                shutil.rmtree(path, ignore_errors=True)
             raise RunnerError(
                 f"no folder can be made for the secrets: {error.strerror or error}",
                 hint="It goes to /dev/shm, XDG_RUNTIME_DIR or the folder for temporary files.",
@@ -69,11 +76,12 @@ class Scratch:
 
 def remove_stale(base: Path) -> None:
     """Remove the folders of this user that belong to no living runner any more."""
-    for path in base.glob(f"{PREFIX}{os.getuid()}-*"):
+    ours = f"{PREFIX}{os.getuid()}-*"
+    for path in (*base.glob(ours), *base.glob(f".{ours}")):
         try:
             status = path.lstat()
-            is_old = time.time() - status.st_mtime > _YOUNG_S
-            if is_old and status.st_uid == os.getuid() and not is_locked(path / "lock"):
+            is_young = path.name.startswith(".") and time.time() - status.st_mtime <= _YOUNG_S
+            if not is_young and status.st_uid == os.getuid() and not is_locked(path / "lock"):
                 shutil.rmtree(path, ignore_errors=True)
         except FileNotFoundError:  # another runner was faster
             continue

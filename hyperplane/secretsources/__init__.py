@@ -4,10 +4,10 @@ import contextlib
 import os
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hyperplane.environment import Environment, Origin
 from hyperplane.errors import HyperplaneWarning, SecretNameError, SecretValueError
@@ -20,6 +20,23 @@ from hyperplane.settings import (
     known_variables,
     listed,
 )
+
+__all__ = [
+    "FoundSecret",
+    "Origin",
+    "RemoteSource",
+    "SecretSource",
+    "checked_name",
+    "find_all",
+    "is_name",
+    "look_up",
+    "register_all",
+    "sounds_secret",
+    "standard_sources",
+    "stored_bytes",
+    "stored_sources",
+    "without_final_newline",
+]
 
 NAME_LIMIT_BYTES = 255
 BUCKET_NAME = "s3_bucket_name"
@@ -35,6 +52,7 @@ class FoundSecret:
     path: Path | None = None
 
 
+@runtime_checkable
 class SecretSource(Protocol):
     """A place that has secrets by name."""
 
@@ -51,8 +69,24 @@ class SecretSource(Protocol):
         ...
 
 
+@runtime_checkable
+class RemoteSource(SecretSource, Protocol):
+    """A source where each question costs time: it is asked for many names at once, and keeps the answers."""
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Ask for all of these names at once, so that `find` knows them."""
+        ...
+
+    def refresh(self) -> None:
+        """Forget every answer."""
+        ...
+
+
 def standard_sources(environment: Environment, settings: JobSettings) -> tuple[SecretSource, ...]:
-    """Return the sources in the order they are asked: environment, mounted files, `.env`."""
+    """Return the sources of what this process was given, in their order: environment, mounted files, `.env`.
+
+    All that they have is this process's, and known to the masker from the start.
+    """
     from hyperplane.secretsources.variables import Variables
 
     process, *env_files = (Variables(layer, settings.secret_env) for layer in environment.layers)
@@ -61,6 +95,53 @@ def standard_sources(environment: Environment, settings: JobSettings) -> tuple[S
     from hyperplane.secretsources.mounted import MountedFiles
 
     return (process, MountedFiles(environment.folder / settings.secrets_dir), *env_files)
+
+
+def stored_sources(
+    environment: Environment, settings: JobSettings, masker: Masker
+) -> tuple[SecretSource, ...]:
+    """Return the sources that are asked by name, after the others: the vault, AWS, and a user's own.
+
+    `masker`: told of the credentials that AWS is asked with.
+    Raises `SettingsError` where `HYPERPLANE_SECRET_SOURCE` names nothing that can be used.
+    """
+    from hyperplane.secretsources.vault import Vault, VaultSource
+
+    vault = Vault.of(environment, settings)
+    sources: list[SecretSource] = [] if vault is None else [VaultSource(vault)]
+    if settings.secrets_manager_prefix is not None or settings.ssm_prefix is not None:
+        sources += _aws_sources(environment, settings, masker)
+    if settings.secret_source is not None:
+        from hyperplane.secretsources.loading import load_source
+
+        sources.append(load_source(environment, settings))
+    return tuple(sources)
+
+
+def _aws_sources(environment: Environment, settings: JobSettings, masker: Masker) -> Iterator[SecretSource]:
+    from hyperplane.secretsources.aws import AwsSource, Clients, ParameterStore, SecretsManager
+
+    clients = Clients(environment, masker)
+    if settings.secrets_manager_prefix is not None:
+        yield AwsSource(SecretsManager(), settings.secrets_manager_prefix, clients)
+    if settings.ssm_prefix is not None:
+        yield AwsSource(ParameterStore(), settings.ssm_prefix, clients)
+
+
+def look_up(names: Iterable[str], sources: Iterable[SecretSource]) -> dict[str, FoundSecret]:
+    """Return the secrets of these names (NFC), each from the first source that has it.
+
+    A source is asked for all names at once that those before it do not have.
+    """
+    found: dict[str, FoundSecret] = {}
+    wanted = list(dict.fromkeys(names))
+    for source in sources:
+        wanted = [name for name in wanted if name not in found]
+        if isinstance(source, RemoteSource):
+            source.prefetch(wanted)
+        hits = ((name, source.find(name)) for name in wanted)
+        found |= {name: hit for name, hit in hits if hit is not None}
+    return found
 
 
 def find_all(sources: Sequence[SecretSource]) -> dict[str, FoundSecret]:
@@ -93,7 +174,7 @@ def register_all(masker: Masker, environment: Environment, sources: Sequence[Sec
     declared = listed(environment.get(SECRET_ENV_VARIABLE) or "")
     variables = [pair for layer in environment.layers for pair in layer.variables.items()]
     masker.add_all(pair for pair in variables if pair[0] in declared)
-    masker.add_all((pair for pair in variables if _sounds_secret(*pair)), quietly=True)
+    masker.add_all((pair for pair in variables if sounds_secret(*pair)), quietly=True)
 
 
 def _warn_of_missing_folder(environment: Environment) -> None:
@@ -109,7 +190,8 @@ def _warn_of_missing_folder(environment: Environment) -> None:
         )
 
 
-def _sounds_secret(name: str, value: str) -> bool:
+def sounds_secret(name: str, value: str) -> bool:
+    """Say whether a plain variable counts as a secret for its name."""
     is_ours = name in known_variables() or name.startswith(SECRET_PREFIX)
     is_place = name.endswith(("_DIR", "_FILE", "_PATH")) and value.startswith("/")
     return is_secret_name(name) and not is_ours and not is_place
@@ -130,6 +212,11 @@ def stored_bytes(name: str, value: object) -> bytes:
         hint="Give a str without lone surrogates, or bytes.",
         name=name,
     )
+
+
+def without_final_newline(data: bytes) -> bytes:
+    """Return the bytes less exactly one line end, which editors and `kubectl --from-file` add."""
+    return data.removesuffix(b"\n").removesuffix(b"\r") if data.endswith(b"\n") else data
 
 
 def checked_name(name: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hyperplane.environment import Origin, read_small_file
 from hyperplane.errors import SecretValueError
-from hyperplane.secretsources import FoundSecret
+from hyperplane.secretsources import FoundSecret, without_final_newline
 
 
 class MountedFiles:
@@ -36,7 +36,7 @@ class MountedFiles:
                 hint="Mount it as a readable file of at most 1 MiB.",
                 name=name,
             ) from error
-        return FoundSecret(_without_final_newline(data), Origin("file", str(path)), path)
+        return FoundSecret(without_final_newline(data), Origin("file", str(path)), path)
 
     def names(self) -> Iterable[str]:
         """Return the names of the files here; Kubernetes' own `..data` entries are none."""
@@ -70,7 +70,3 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
-
-
-def _without_final_newline(data: bytes) -> bytes:
-    return data.removesuffix(b"\n").removesuffix(b"\r") if data.endswith(b"\n") else data

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hyperplane.awssession import first_of, make_session, sealed_session
 from hyperplane.environment import Environment
 from hyperplane.errors import SettingsError
 from hyperplane.settings import JobSettings
@@ -73,8 +74,8 @@ def account_of(
     """
     chain = None if credentials else ChainCredentials(lambda: make_session(environment), learn)
     told = {} if chain is None else profile_settings(chain)
-    endpoint = settings.s3_endpoint_url or _first(environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    region = settings.s3_region or _first(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
+    endpoint = settings.s3_endpoint_url or first_of(environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    region = settings.s3_region or first_of(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
     return Account(
         credentials=credentials or chain,  # type: ignore[arg-type]  # one of the two is there
         endpoint_url=checked_endpoint(endpoint or told.get("endpoint_url")),
@@ -113,10 +114,6 @@ def with_profile(account: Account, environment: Environment, profile: str, *, le
     return replace(account, credentials=chain)
 
 
-def _first(environment: Environment, *names: str) -> str | None:
-    return next((value for name in names if (value := environment.get(name))), None)
-
-
 def _ca_file(environment: Environment, told: str | None) -> Path | None:
     named = environment.get("AWS_CA_BUNDLE") or told
     if not named:
@@ -129,61 +126,6 @@ def _ca_file(environment: Environment, told: str | None) -> Path | None:
             names=("AWS_CA_BUNDLE",),
         )
     return path
-
-
-def make_session(environment: Environment, *, profile: str | None = None) -> "boto3.Session":
-    """Return a boto3 session that sees the snapshot, `.env` too, instead of the process environment."""
-    import boto3
-
-    keys = {} if profile else _static_keys(environment)
-    named = profile or (None if keys else _first(environment, "AWS_PROFILE", "AWS_DEFAULT_PROFILE"))
-    session = sealed_session(environment)
-    made = boto3.Session(botocore_session=session, profile_name=named, **keys)
-    if not keys:
-        _seal_credentials(session, environment)
-    return made
-
-
-def _static_keys(environment: Environment) -> dict[str, str]:
-    names = {
-        "aws_access_key_id": "AWS_ACCESS_KEY_ID",
-        "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
-        "aws_session_token": "AWS_SESSION_TOKEN",
-    }
-    keys = {name: value for name, variable in names.items() if (value := environment.get(variable))}
-    return keys if {"aws_access_key_id", "aws_secret_access_key"} <= keys.keys() else {}
-
-
-def sealed_session(environment: Environment) -> Any:
-    """Return a botocore session that takes the snapshot for the process environment."""
-    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as VARIABLES
-    from botocore.session import Session
-
-    unread = {name: (key, None, default, convert) for name, (key, _, default, convert) in VARIABLES.items()}
-    session = Session(session_vars=unread)
-    for name, (_, variables, _, convert) in VARIABLES.items():
-        names = [variables] if isinstance(variables, str) else variables or []
-        value = None if name == "profile" else _first(environment, *names)
-        if value:
-            session.set_config_variable(name, convert(value) if convert else value)
-    # an account knows its endpoint
-    session.set_config_variable("ignore_configured_endpoint_urls", True)
-    return session
-
-
-def _seal_credentials(session: Any, environment: Environment) -> None:
-    from botocore.credentials import ContainerProvider
-
-    chain = session.get_component("credential_provider")
-    chain.remove("env")  # the keys in the snapshot were looked for before
-    snapshot = {name: environment.get(name) or "" for name in environment.names()}
-    chain.remove("container-role")
-    chain.insert_before("iam-role", ContainerProvider(environ=snapshot))
-    if not environment.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
-        # botocore has no other way to it
-        chain.get_provider("assume-role-with-web-identity")._disable_env_vars = True  # noqa: SLF001
-    if (environment.get("AWS_EC2_METADATA_DISABLED") or "").lower() == "true":
-        chain.remove("iam-role")
 
 
 def make_client(account: Account, *, config: "Config | None" = None) -> Any:

@@ -9,19 +9,31 @@ from hyperplane.settings import JobSettings
 from hyperplane.stores.account import Account, account_of, checked_endpoint, with_profile
 from hyperplane.stores.credentials import Credentials, GivenCredentials, Learn
 from hyperplane.stores.objects import ObjectStore
+from hyperplane.stores.retrying import PATIENCE, Patience
 from hyperplane.stores.s3 import S3Store
 
 LookUp = Callable[[str], str | None]
 """Returns the secret of a name, or None."""
 
 USUAL_SECRETS = "s3"
+HASTY_CONNECT_TIMEOUT_S = 3.0
+HASTY_READ_TIMEOUT_S = 10.0
 
 
 class AccountBuckets:
     """The buckets that one account can reach."""
 
-    def __init__(self, account: Account, environment: Environment, *, secret: LookUp, learn: Learn) -> None:
+    def __init__(
+        self,
+        account: Account,
+        environment: Environment,
+        *,
+        secret: LookUp,
+        learn: Learn,
+        patience: Patience = PATIENCE,
+    ) -> None:
         self.account = account
+        self._patience = patience
         self._environment = environment
         self._secret = secret
         self._learn = learn
@@ -38,7 +50,22 @@ class AccountBuckets:
 
     def open(self, bucket: str) -> ObjectStore:
         """Return the store of one bucket."""
-        return S3Store(self.account, bucket)
+        return S3Store(self.account, bucket, patience=self._patience)
+
+    @property
+    def endpoint(self) -> str:
+        """The address of the store that they are in."""
+        return self.account.endpoint
+
+    def hasty(self) -> "AccountBuckets":
+        """Return the same, asked once and not waited for long."""
+        account = replace(
+            self.account, connect_timeout_s=HASTY_CONNECT_TIMEOUT_S, read_timeout_s=HASTY_READ_TIMEOUT_S
+        )
+        once = Patience(tries=1, throttled_tries=1)
+        return AccountBuckets(
+            account, self._environment, secret=self._secret, learn=self._learn, patience=once
+        )
 
     def other(
         self,

@@ -7,7 +7,7 @@ from hyperplane.stores import fast
 from hyperplane.stores.account import Account
 
 if TYPE_CHECKING:
-    from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]  # it has no types
+    from fsspec.spec import AbstractFileSystem
 
 TRIES = 6
 
@@ -23,13 +23,11 @@ def open_filesystem(account: Account) -> "AbstractFileSystem":
             extra="fsspec",
             name="fsspec",
         ) from None
-    config: Any = fast.s3_config(account) | fast.endpoint_config(account)
-    options: Any = fast.client_options(account)
-    retries: Any = fast.retry_config(TRIES)
-    return FsspecStore(
-        "s3",
-        config=config,
-        client_options=options,
-        retry_config=retries,
-        credential_provider=fast.credential_provider(account),
-    )
+
+    class Filesystem(FsspecStore):
+        cachable = False
+
+        def _construct_store(self, bucket: str) -> Any:
+            return fast.open_bucket(account, bucket, tries=TRIES)
+
+    return Filesystem("s3")

@@ -36,6 +36,11 @@ class Location(NamedTuple):
             )
         return cls(_checked(bucket), text)
 
+    @staticmethod
+    def is_url(text: str) -> bool:
+        """Say whether a text is a URL of S3."""
+        return text[: len(S3_SCHEME)].lower() == S3_SCHEME
+
     @property
     def is_folder(self) -> bool:
         """Whether this stands for all objects below it."""

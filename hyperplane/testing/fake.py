@@ -6,8 +6,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from hyperplane import secretsources
 from hyperplane.context import ContextOptions, JobContext, P
@@ -20,9 +20,13 @@ from hyperplane.parts import Given, Parts, part
 from hyperplane.rundir import Lock, RunDir
 from hyperplane.stopping import Stopping
 from hyperplane.testing import recorded
+from hyperplane.testing.objects import BUCKET, MemoryBuckets
 from hyperplane.testing.outputs import ClosedOutputs, FakeOutputs
 from hyperplane.testing.recorded import Metric
 from hyperplane.testing.workplace import Workplace
+
+if TYPE_CHECKING:
+    from hyperplane.inputcache import InputCache
 
 M = TypeVar("M")
 Outcome = Literal["running", "succeeded", "failed", "stopped"]
@@ -35,9 +39,16 @@ class FakeParts(Parts):
     owns_run = True
 
     def __init__(
-        self, given: Given, *, subscript: Callable[[], Any], workplace: Workplace, attempts_before: int
+        self,
+        given: Given,
+        *,
+        subscript: Callable[[], Any],
+        workplace: Workplace,
+        attempts_before: int,
+        objects: MemoryBuckets,
     ) -> None:
         super().__init__(given, subscript=subscript)
+        self._objects = objects
         self._workplace = workplace
         self._attempts_before = attempts_before
 
@@ -66,7 +77,7 @@ class FakeParts(Parts):
     def masker(self) -> Masker:
         """A masker that knows the secrets of this context alone, and does not warn of short ones."""
         masker = Masker()
-        secretsources.register_all(masker, self.environment, self.secret_sources)
+        secretsources.register_all(masker, self.environment, self.listed_secret_sources)
         return masker
 
     @part
@@ -75,6 +86,16 @@ class FakeParts(Parts):
         stopping = super().stopping
         self.closes(stopping.finish)
         return stopping
+
+    @part
+    def input_cache(self) -> "InputCache":
+        """A cache of this test's own, of which nothing is kept when the context closes."""
+        from hyperplane.inputcache import InputCache
+
+        folder = self._workplace.home.path.parent / "cache"
+        cache = InputCache(folder, lambda: self.buckets, limit_bytes=0, log=lambda: self.log)
+        self.closes(cache.close)
+        return cache
 
     @part
     def outputs(self) -> FakeOutputs:
@@ -93,10 +114,19 @@ class FakeParts(Parts):
         self.closes(outputs.close)
         return outputs
 
+    @part
+    def buckets(self) -> MemoryBuckets:
+        """Buckets in memory."""
+        return self._objects
+
+    def _usual_bucket(self) -> str:
+        return self.settings.s3_bucket or BUCKET
+
 
 class FakeOptions(ContextOptions, total=False):
     """The keywords of `FakeJobContext` besides `params`."""
 
+    objects: Mapping[str, bytes]
     stop_after: int | None
 
 
@@ -107,6 +137,7 @@ class FakeJobContext(JobContext[P]):
     `.env`, option or platform of the machine plays a part. Its run lies in a temporary folder of its
     own, which goes with the object, its `outputs` and what `next_attempt()` made from it.
 
+    `objects`: what `ctx.s3` finds, by key or `s3://bucket/key`, and as bytes; attempts share them.
     `stop_after`: the poll of `ctx.stopping` or `ctx.raise_if_stopping()` that says stop, from 1.
 
     Pass it to the job as it is, or open it in a `with` block, which also makes it the current
@@ -128,8 +159,14 @@ class FakeJobContext(JobContext[P]):
     @overload
     def __init__(self: "FakeJobContext[M]", *, params: M, **options: Unpack[FakeOptions]) -> None: ...
     def __init__(
-        self, *, params: Any = None, stop_after: int | None = None, **options: Unpack[ContextOptions]
+        self,
+        *,
+        params: Any = None,
+        objects: Mapping[str, bytes] = MappingProxyType({}),
+        stop_after: int | None = None,
+        **options: Unpack[ContextOptions],
     ) -> None:
+        self._buckets = MemoryBuckets(objects)
         keywords: dict[str, Any] = {"params": params, **options}
         keywords["environ"] = options.get("environ") or {}
         keywords["argv"] = options.get("argv") or ()
@@ -143,6 +180,7 @@ class FakeJobContext(JobContext[P]):
         """
         keywords = {**self._keywords, "params": self._parts.declared_params}
         following = type(self).__new__(type(self))
+        following._buckets = self._buckets  # noqa: SLF001 - as below
         following._begin(  # noqa: SLF001 - the other half of __init__
             keywords, stop_after, self._workplace, attempts_before=self._attempts_before + 1
         )
@@ -188,6 +226,11 @@ class FakeJobContext(JobContext[P]):
     def log_events(self) -> list[dict[str, Any]]:
         """What was logged so far: `event`, `level`, `fields`, and `exception` where there was one."""
         return recorded.log_events(self._run.events)
+
+    @property
+    def objects(self) -> dict[str, bytes]:
+        """What there is in S3 now, by key; in other buckets than the usual one by `s3://bucket/key`."""
+        return self._buckets.contents()
 
     @property
     def outcome(self) -> Outcome:
@@ -249,7 +292,11 @@ class FakeJobContext(JobContext[P]):
             return None if read is None else read()
 
         return FakeParts(
-            given, subscript=subscript, workplace=self._workplace, attempts_before=self._attempts_before
+            given,
+            subscript=subscript,
+            workplace=self._workplace,
+            attempts_before=self._attempts_before,
+            objects=self._buckets,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import add
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from hyperplane.stores.objects import ObjectInfo, ObjectStore, is_plain_md5
 from hyperplane.stores.retrying import PATIENCE, retry
 from hyperplane.transfer import checking
 from hyperplane.transfer.checking import RangeSums
-from hyperplane.transfer.landing import Landing, Part
+from hyperplane.transfer.landing import Landing, Part, sync_data
 from hyperplane.transfer.names import Clashes, local_parts
 from hyperplane.transfer.outcome import Derived, Tally, Transfer
 from hyperplane.transfer.running import RANGE_THREADS, Options, at_least, finished, raise_fatal, run
@@ -24,6 +25,7 @@ from hyperplane.transfer.workers import Cancellation, Workers
 RANGED_BYTES = 48 << 20
 SMALLEST_RANGE_BYTES = 16 << 20
 LARGEST_RANGE_BYTES = 64 << 20
+TOLD_BYTES = 1 << 20
 CHANGES_BORNE = 3
 SETTLED_S = 2.0
 
@@ -210,19 +212,25 @@ class _Downloading:
 
     def _fetch_range(self, part: Part, info: ObjectInfo, sums: RangeSums, span: tuple[int, int]) -> None:
         start, stop = span
-        position = start
+        position, value, told = start, 0, start
         for chunk in self._store.read(info.key, start, stop, etag=info.etag).chunks:
-            self._cancellation.check()
             part.write(chunk, position)
-            sums.feed(start, chunk)
+            value = sums.update(memoryview(chunk), value)
             position += len(chunk)
-            self._tally.add_bytes(len(chunk))
+            if position - told >= TOLD_BYTES:
+                self._cancellation.check()
+                self._tally.add_bytes(position - told)
+                told = position
+        self._tally.add_bytes(position - told)
+        sums.add(start, position - start, value)
+        # while other ranges are on their way, so that the whole has not to wait for it in the end
+        sync_data(part.descriptor)
 
     def _transfer(self) -> Transfer:
         tally, what = self._tally, self._what
         names = sorted(tally.done)
         files = Derived(what.target.joinpath, names) if what.is_folder else [what.target for _ in names]
-        keys = Derived(lambda name: f"{self._store.url}/{what.prefix}{name}", names)
+        keys = Derived(partial(add, f"{self._store.url}/{what.prefix}"), names)
         return Transfer(
             files=files,
             urls=keys if what.is_folder else [f"{self._store.url}/{what.prefix}" for _ in names],

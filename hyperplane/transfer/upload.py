@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import add
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Self
@@ -151,7 +152,7 @@ class _Uploading:
         names = sorted(tally.done)
         return Transfer(
             files=Derived(what.source.joinpath, names) if self._is_folder else [what.source for _ in names],
-            urls=Derived(lambda name: f"{self._store.url}/{what.key}{name}", names),
+            urls=Derived(partial(add, f"{self._store.url}/{what.key}"), names),
             skipped=[name or what.source.name for name in sorted(tally.skipped)],
             size_bytes=tally.size_bytes,
             seconds=tally.seconds,

@@ -1,7 +1,6 @@
 """Work on many things at once, in threads that stop when the caller is interrupted."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -62,30 +61,39 @@ class Workers:
         self._cancellation = cancellation
         self._taking = threading.Lock()
         self._error: BaseException | None = None
+        self._ending = threading.Lock()
+        self._running = 0
+        self._are_done = threading.Event()
 
     def run(self, threads: int, *, tick: Callable[[], object] = lambda: None) -> None:
         """Have everything done; `tick` is called in this thread meanwhile, about ten times a second.
 
         When this thread is interrupted, the workers are told, and waited for, but not for ever.
         """
-        running = [
-            threading.Thread(target=self._run, daemon=True, name=f"transfer-{n}") for n in range(threads)
-        ]
+        self._running = threads
         try:
-            for thread in running:
-                thread.start()
-            for thread in running:
-                while thread.is_alive():
-                    thread.join(TICK_S)
-                    tick()
+            for number in range(threads):
+                threading.Thread(target=self._run, daemon=True, name=f"transfer-{number}").start()
+            while not self._are_done.wait(TICK_S):
+                tick()
         except BaseException:
             self._cancellation.set()
-            _wait_for(running, self._patience_s)
+            # not joined: Python 3.11 takes a thread for ended when that is interrupted by an exception
+            self._are_done.wait(self._patience_s)
             raise
         if self._error is not None:
             raise self._error
 
     def _run(self) -> None:
+        try:
+            self._work_on()
+        finally:
+            with self._ending:
+                self._running -= 1
+                if not self._running:
+                    self._are_done.set()
+
+    def _work_on(self) -> None:
         try:
             while not self._cancellation.is_set:
                 with self._taking:
@@ -101,13 +109,6 @@ class Workers:
         self._cancellation.set()
         with self._taking:
             self._error = self._error or error
-
-
-def _wait_for(threads: list[threading.Thread], patience_s: float) -> None:
-    give_up_at = time.monotonic() + patience_s
-    for thread in threads:
-        if thread.ident is not None:
-            thread.join(max(0.0, give_up_at - time.monotonic()))
 
 
 class Budget:

@@ -27,10 +27,19 @@ class Settings(BaseSettings):
     attempt: int = Field(1, ge=1)
     secrets_dir: str | None = None
     secret_env: tuple[str, ...] = ()
+    vault_dir: str | None = Field(None, min_length=1)
+    vault_key_file: str | None = Field(None, min_length=1)
+    secrets_manager_prefix: str | None = None
+    ssm_prefix: str | None = None
+    secret_source: str | None = Field(None, min_length=1)
     output_dir: str | None = Field(None, min_length=1)
     output_url: str | None = None
     home: str | None = Field(None, min_length=1)
     run_dir: str | None = Field(None, min_length=1)
+    s3_bucket: str | None = Field(None, min_length=1)
+    s3_endpoint_url: str | None = None
+    s3_region: str | None = Field(None, min_length=1)
+    s3_kms_key_id: str | None = Field(None, min_length=1)
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     grace_s: float = Field(10.0, ge=0, allow_inf_nan=False)

@@ -176,3 +176,12 @@ def test_runner_needs_a_system_that_forks(call, monkeypatch):
     assert errors.startswith(
         "hyperplane: error: hyperplane run needs Linux or macOS\n  JobContext works here"
     )
+
+
+@pytest.mark.parametrize("words", [[], ["s3"], ["secrets"]], ids=["all", "s3", "secrets"])
+def test_without_a_command_its_help_is_shown(call, words):
+    """As it is meant to be read, on standard error, for nothing was done."""
+    code, out, err = call(*words)
+    assert (64, "") == (code, out)
+    assert err.startswith(f"Usage: {' '.join(['hyperplane', *words])} ")
+    assert "\nCommands:\n" in err

@@ -165,23 +165,23 @@ def test_a_place_that_may_not_be_entered_is_an_error():
 
 
 @pytest.mark.parametrize(
-    "place", ["s3://bucket/data/", "http://[x/", "file://host/data", "file://data", "://"]
+    "place", ["s4://bucket/data/", "http://[x/", "file://host/data", "file://data", "://"]
 )
 def test_other_urls_are_refused(folder, place):
     """A URL that is not of this machine is named by its scheme, without the rest."""
     error = error_of(inputs_of(folder, {"HYPERPLANE_INPUT_train": place}))
 
     scheme = place.partition("://")[0]
-    assert (
-        f"the input 'train' is a {scheme}:// URL, and this version reads local inputs alone" == error.message
-    )
+    assert f"the input 'train' is a {scheme}:// URL, which this version does not read" == error.message
 
 
 def test_an_empty_place_is_an_error(folder):
     """A variable that is set to nothing is not the working folder."""
     error = error_of(inputs_of(folder, {"HYPERPLANE_INPUT_train": ""}))
 
-    hint = "Give a path or a file:/// URL; this came from environment HYPERPLANE_INPUT_train."
+    hint = (
+        "Give a path, a file:/// URL or s3://bucket/key; this came from environment HYPERPLANE_INPUT_train."
+    )
     assert ("the input 'train' is named, but empty", hint) == (error.message, error.hint)
 
 

@@ -282,8 +282,8 @@ def test_secrets_cannot_be_taken_along(use):
 
 
 def test_the_repr_is_a_count():
-    """Printing secrets shows how many there are."""
-    assert "<Secrets: 1 names>" == repr(secrets_of({"db": VALUE}))
+    """Printing secrets shows how many sources there are, and asks none of them."""
+    assert "<Secrets of 2 sources>" == repr(secrets_of({"db": VALUE}))
 
 
 @pytest.mark.parametrize(

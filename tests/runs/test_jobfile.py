@@ -30,6 +30,7 @@ secrets: [db_password, {wandb: {env: WANDB_API_KEY}}]
 output_url: s3://bucket/runs/
 retries: 2
 timeout_s: 3600
+secret_scan: block
 """
 
 
@@ -72,6 +73,7 @@ def test_every_key_is_read():
         output_url="s3://bucket/runs/",
         retries=2,
         timeout_s=3600.0,
+        secret_scan="block",
     )
     assert expected == read(FULL)
 
@@ -199,6 +201,8 @@ WRONG = [
         (f"main: x\nretries: {text}\n", 2, f"retries is {text!r}, not")
         for text in ("1.10", "0777", "yes", "-1")
     ),
+    ("main: x\nsecret_scan: of\n", 2, "secret_scan is 'of', not block, warn or off"),
+    ("main: x\nsecret_scan: [off]\n", 2, "secret_scan is a list or a map, not one value"),
     ("main: x\nretries: 1e3\n", 2, "retries is '1e3', not a whole number"),
     (f"main: x\nretries: {'9' * 5000}\n", 2, f"retries is '{'9' * 57}...', not"),
     *(

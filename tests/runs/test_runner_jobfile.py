@@ -92,16 +92,26 @@ def test_inputs_are_absolute_from_the_folder_of_the_job_file(command, job):
     )
 
 
-@pytest.mark.parametrize("url", ["foo://x", "s3://bucket/key", "file://elsewhere/x"])
-def test_input_that_is_not_local_is_refused_before_the_start(command, job, url):
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("foo://x", "is a foo:// URL, which this version does not read"),
+        ("file://elsewhere/x", "is a file:// URL, which this version does not read"),
+        ("s3:///key", "cannot be read: 's3:///key' names no bucket"),
+    ],
+)
+def test_input_that_cannot_be_read_is_refused_before_the_start(command, job, url, problem):
     """Exit code 78 instead of a job that fails when it first reads it."""
     done = command("run", job(f"main: touch started\ninputs: {{a: '{url}'}}\n"))
     assert done.returncode == 78
-    assert (
-        f"the input 'a' is a {url.split(':')[0]}:// URL, and this version reads local inputs alone"
-        in done.stderr
-    )
+    assert f"the input 'a' {problem}\n" in done.stderr
     assert not Path("started").exists()
+
+
+def test_an_input_in_s3_is_the_jobs_to_fetch(command, job):
+    """The runner neither fetches nor asks, but hands the URL to the job as it is."""
+    told = command("run", job(f"main: {DUMP}\ninputs: {{train: 's3://bucket/data/'}}\n"))
+    assert "s3://bucket/data/" == json.loads(told.stdout)["HYPERPLANE_INPUT_train"]
 
 
 def test_script_that_is_not_there_is_looked_up_in_the_folder_of_the_job_file(command, job):

@@ -103,11 +103,27 @@ def test_folder_that_another_runner_removes_first_is_no_error(tmp_path, monkeypa
     assert not (tmp_path / f"{OURS}gone").exists()
 
 
-def test_folders_of_dead_runners_are_removed(tmp_path):
-    """One whose lock is free and that is not new belongs to nobody."""
-    left = old(tmp_path / f"{OURS}1")
+@pytest.mark.parametrize("name", [f"{OURS}1", f".{OURS}1"])
+def test_folders_of_dead_runners_are_removed(tmp_path, name):
+    """One whose lock is free belongs to nobody."""
+    left = old(tmp_path / name)
     remove_stale(tmp_path)
     assert not left.exists()
+
+
+def test_a_folder_that_was_left_this_moment_is_removed(tmp_path):
+    """Secrets of a runner that was killed do not wait for a second start."""
+    made = Scratch.make(tmp_path / f"{OURS}0", {"db": b"open sesame"})
+    made._lock.close()
+    remove_stale(tmp_path)
+    assert not made.path.exists()
+
+
+def test_a_folder_that_cannot_be_filled_leaves_nothing(tmp_path):
+    """What was written before the disk was full goes again."""
+    with pytest.raises(RunnerError, match="no folder can be made for the secrets"):
+        Scratch.make(tmp_path / f"{OURS}0", {"db": b"open sesame", "no/such": b"x"})
+    assert [tmp_path / "work"] == list(tmp_path.iterdir())
 
 
 def test_folder_in_use_stays(tmp_path):
@@ -119,11 +135,11 @@ def test_folder_in_use_stays(tmp_path):
     made.remove()
 
 
-def test_new_folder_stays(tmp_path):
+def test_new_folder_without_its_name_stays(tmp_path):
     """Its runner may be about to lock it."""
-    (tmp_path / f"{OURS}2").mkdir()
+    (tmp_path / f".{OURS}2").mkdir()
     remove_stale(tmp_path)
-    assert (tmp_path / f"{OURS}2").exists()
+    assert (tmp_path / f".{OURS}2").exists()
 
 
 def test_links_and_other_names_stay(tmp_path):

@@ -9,6 +9,7 @@ from processes import unprivileged
 
 from hyperplane.errors import TransferError, UsageError
 from hyperplane.rundir import is_part
+from hyperplane.transfer import landing as landing_module
 from hyperplane.transfer.landing import Landing
 from hyperplane.transfer.workers import Cancelled
 
@@ -27,8 +28,20 @@ def put_all(server, *keys):
 
 @pytest.mark.parametrize(
     "name",
-    ["../secret", "a/../../secret", "/secret", "a//b", "./a", "a/.", "..", "a/..", "\0", "x" * 256],
-)  # fmt: skip
+    [
+        "../secret",
+        "a/../../secret",
+        "/secret",
+        "a//b",
+        "./a",
+        "a/.",
+        "..",
+        "a/..",
+        "\0",
+        "x" * 256,
+        "ä" * 128,
+    ],
+)
 def test_a_key_that_is_no_name_is_told(faulty_s3, store, outer, name):
     """It is written nowhere, the error names it, and the rest is copied."""
     put_all(faulty_s3, f"d/{name}", "d/good")
@@ -155,7 +168,38 @@ def test_a_folder_without_permission_is_told(tmp_path):
     landing.close()
 
 
-def test_an_unfinished_part_goes(tmp_path):
+@pytest.fixture(params=["nameless", "named"])
+def can_be_nameless(request, monkeypatch):
+    """Have files without a name, or none, as on some file systems."""
+    if request.param == "named":
+        monkeypatch.setattr(landing_module, "_NAMELESS_FILE", os.O_RDWR | os.O_CLOEXEC)
+    return request.param == "nameless"
+
+
+def test_a_part_takes_its_name(tmp_path, can_be_nameless):
+    """A free one, and one that a file has already."""
+    landing = Landing(tmp_path / "t")
+    for content in (b"first", b"second"):
+        with landing.part(("a",)) as part:
+            part.write(content, 0)
+            part.finish(None)
+    landing.close()
+
+    assert {"a": b"second"} == tree(tmp_path / "t")
+
+
+def test_files_need_a_name_where_proc_is_not_mounted(tmp_path, monkeypatch):
+    """Without /proc there is no way to give a nameless file one."""
+    monkeypatch.setattr(landing_module, "_OWN_FILES", "/no-such-proc")
+    landing = Landing(tmp_path / "t")
+    with landing.part(("a",)):
+        names = [path.name for path in (tmp_path / "t").iterdir()]
+    landing.close()
+
+    assert [True] == [is_part(name) for name in names]
+
+
+def test_an_unfinished_part_goes(tmp_path, can_be_nameless):
     """A block that does not finish, or raises, leaves nothing."""
     landing = Landing(tmp_path / "t")
     with landing.part(("a",)) as part:
@@ -165,17 +209,17 @@ def test_an_unfinished_part_goes(tmp_path):
         raise ZeroDivisionError
     landing.close()
 
-    assert [True] == [is_part(name) for name in names]
+    assert ([] if can_be_nameless else [True]) == [is_part(name) for name in names]
     assert {} == tree(tmp_path / "t")
 
 
-def test_closing_removes_the_parts_of_workers_that_go_on(tmp_path):
+def test_closing_removes_the_parts_of_workers_that_go_on(tmp_path, can_be_nameless):
     """What they finish later is not there, and they can begin nothing new."""
     landing = Landing(tmp_path / "t")
     with landing.part(("a",)) as part:
         part.write(b"torn", 0)
         landing.close()
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(Cancelled):
             part.finish(None)
     for use in (
         lambda: landing.part(("b",)).__enter__(),

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 import hyperplane
 from hyperplane import JobContext, Params
+from hyperplane.secretsources import FoundSecret, Origin
 from hyperplane.testing import FakeJobContext, Metric, S3Server, s3_server
 
 
@@ -87,6 +88,22 @@ def started(which: int) -> None:
     if which == 3:
         assert_type(hyperplane.run(plain), NoReturn)
     assert_type(hyperplane.run(plain, params={"EPOCHS": 3}, argv=[]), NoReturn)
+
+
+class OwnSource:
+    def find(self, name: str) -> FoundSecret | None:
+        return FoundSecret(b"value", Origin("mine", name)) if name == "token" else None
+
+    def names(self) -> tuple[str, ...]:
+        return ()
+
+    def describe(self, name: str) -> str:
+        return f"mine {name}"
+
+
+def own_source() -> None:
+    with JobContext(secrets=OwnSource()) as ctx:
+        assert_type(ctx.secrets.refresh(), None)
 
 
 def wrong() -> None:

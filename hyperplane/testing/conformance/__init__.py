@@ -12,6 +12,7 @@ from hyperplane.testing.conformance.events import EventsConformance
 from hyperplane.testing.conformance.life import LifeConformance
 from hyperplane.testing.conformance.outputs import OutputsConformance
 from hyperplane.testing.conformance.params import ParamsConformance
+from hyperplane.testing.conformance.s3 import S3Conformance
 from hyperplane.testing.conformance.secrets import SecretsConformance
 from hyperplane.testing.conformance.secretsources import SecretSourceConformance
 from hyperplane.testing.conformance.stopping import StoppingConformance
@@ -21,6 +22,7 @@ __all__ = [
     "LifeConformance",
     "OutputsConformance",
     "ParamsConformance",
+    "S3Conformance",
     "SecretSourceConformance",
     "SecretsConformance",
     "StoppingConformance",
