@@ -43,9 +43,8 @@ class AccountBuckets:
         cls, environment: Environment, settings: JobSettings, *, secret: LookUp, learn: Learn
     ) -> "AccountBuckets":
         """Return the buckets of the account that secrets and settings, else AWS's own variables, tell of."""
-        given = None
-        if secret(f"{USUAL_SECRETS}_access_key_id") is not None:
-            given = credentials_in(secret, USUAL_SECRETS)
+        is_given = any(secret(name) is not None for name in _key_names(USUAL_SECRETS))
+        given = credentials_in(secret, USUAL_SECRETS) if is_given else None
         account = account_of(environment, settings, given, learn=learn)
         return cls(account, environment, secret=secret, learn=learn)
 
@@ -100,7 +99,7 @@ def credentials_in(secret: LookUp, prefix: str) -> GivenCredentials:
     """
 
     def look_up() -> Credentials:
-        names = f"{prefix}_access_key_id", f"{prefix}_access_key_secret"
+        names = _key_names(prefix)
         key_id, key_secret = map(secret, names)
         if key_id is None or key_secret is None:
             missing = [name for name in names if secret(name) is None]
@@ -108,6 +107,11 @@ def credentials_in(secret: LookUp, prefix: str) -> GivenCredentials:
                 f"the credentials for S3 are not complete: there is no secret {' nor '.join(missing)}",
                 hint=" ".join(f"Set HYPERPLANE_SECRET_{name}." for name in missing),
             )
-        return Credentials(key_id.strip(), key_secret.strip(), secret(f"{prefix}_session_token"))
+        token = (secret(f"{prefix}_session_token") or "").strip()
+        return Credentials(key_id.strip(), key_secret.strip(), token or None)
 
     return GivenCredentials(look_up)
+
+
+def _key_names(prefix: str) -> tuple[str, str]:
+    return f"{prefix}_access_key_id", f"{prefix}_access_key_secret"

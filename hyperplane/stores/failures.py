@@ -32,20 +32,29 @@ _PASSING_CODES = _THROTTLING_CODES | {
     "RequestTimeout", "ServiceUnavailable", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch",
 }  # fmt: skip
 _PASSING_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_TLS_REASONS = ("invalid peer certificate", "SSLError")
+_BAD_CERTIFICATE = "its certificate"
+# what obstore says of connections, in words that cannot come from a URL
+_REASONS = {
+    "InvalidCertificate(": _BAD_CERTIFICATE,
+    "kind: TimedOut": "it does not answer in time",
+    "TimedOut,": "it does not answer in time",
+    "kind: ConnectionRefused": "the connection was refused",
+    "kind: ConnectionReset": "the connection was reset",
+    "dns error": "its host is not known",
+}
+# what botocore and urllib3 call the same
 _WORDS_FOR = {
-    "ConnectTimeoutError": "no connection in time",
+    "ConnectTimeoutError": "it does not answer in time",
     "ConnectionClosedError": "no answer",
-    "EndpointConnectionError": "no connection",
+    "EndpointConnectionError": "there is no connection to it",
     "IncompleteRead": "the answer broke off",
     "IncompleteReadError": "the answer broke off",
-    "MaxRetryError": "no connection",
-    "NewConnectionError": "no connection",
+    "MaxRetryError": "there is no connection to it",
+    "NewConnectionError": "there is no connection to it",
     "ProtocolError": "no answer",
-    "ReadTimeoutError": "no answer in time",
+    "ReadTimeoutError": "it does not answer in time",
     "ResponseStreamingError": "the answer broke off",
 }
-_REASONS = (*_TLS_REASONS[:1], "timed out", "Connection refused", "dns error", "Connection reset")
 
 
 class PassingError(StoreError):
@@ -111,7 +120,7 @@ def _other(url: str, reason: str, told: dict[str, object]) -> StoreError:
             hint="Set HYPERPLANE_S3_REGION to the region of the bucket, or mend HYPERPLANE_S3_ENDPOINT_URL.",
             **told,
         )
-    if reason in _TLS_REASONS:
+    if reason == _BAD_CERTIFICATE:
         return StoreError(
             f"the certificate of the store is not trusted, for {url}",
             hint="Set AWS_CA_BUNDLE to the certificate of its authority, and check its name and date.",
@@ -201,7 +210,7 @@ def _of_obstore(url: str, error: Exception) -> StoreError:
     code = _first(_CODE, text) or ""
     if not status and not code and not isinstance(error, exceptions.GenericError):
         return refused(url, type(error).__name__)
-    reason = next((words for words in _REASONS if words in text), "no answer")
+    reason = next((words for found, words in _REASONS.items() if found in text), "no answer")
     return error_of(url, status=int(status) if status else None, code=code, reason=reason)
 
 
@@ -258,7 +267,9 @@ def _of_botocore(url: str, error: Exception) -> StoreError:
     match error:
         case exceptions.FlexibleChecksumError():
             return corrupted(url, "checksum")
-        case exceptions.HTTPClientError() | exceptions.IncompleteReadError():
+        case exceptions.SSLError():
+            return error_of(url, status=None, code="", reason=_BAD_CERTIFICATE)
+        case exceptions.ConnectionError() | exceptions.HTTPClientError() | exceptions.IncompleteReadError():
             return error_of(url, status=None, code="", reason=_words_for(error))
         case exceptions.BotoCoreError():
             return refused(url, name)
@@ -268,9 +279,10 @@ def _of_botocore(url: str, error: Exception) -> StoreError:
 @contextmanager
 def urllib3_errors(url: str) -> Iterator[None]:
     """Have errors of urllib3 leave the block as ours."""
-    from urllib3.exceptions import HTTPError
+    from urllib3.exceptions import HTTPError, SSLError
 
     try:
         yield
     except HTTPError as error:
-        raise error_of(url, status=None, code="", reason=_words_for(error)) from None
+        reason = _BAD_CERTIFICATE if isinstance(error, SSLError) else _words_for(error)
+        raise error_of(url, status=None, code="", reason=reason) from None

@@ -142,7 +142,9 @@ class FastStore:
         with obstore_errors(self.url):
             try:
                 obstore.delete(self._opened, list(keys))
-            except FileNotFoundError:  # of a disk, which stops there
+            except FileNotFoundError as error:  # of a disk, which stops there
+                if "NoSuchBucket" in str(error):
+                    raise
                 for key in keys:
                     with suppress(FileNotFoundError):
                         obstore.delete(self._opened, key)
@@ -191,6 +193,7 @@ def s3_config(account: Account) -> dict[str, Any]:
         "skip_signature": False,
         "unsigned_payload": False,
         "s3_express": False,
+        "request_payer": False,
     }
     if account.kms_key_id is not None:
         config |= {"server_side_encryption": "aws:kms", "sse_kms_key_id": account.kms_key_id}

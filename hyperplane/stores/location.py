@@ -1,10 +1,12 @@
 """Places in object stores, as people write them: `s3://bucket/key`, or a key of the usual bucket."""
 
+import re
 from typing import NamedTuple
 
 from hyperplane.errors import UsageError
 
 S3_SCHEME = "s3://"
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Location(NamedTuple):
@@ -17,14 +19,14 @@ class Location(NamedTuple):
     def parse(cls, text: str, *, bucket: str | None = None) -> "Location":
         """Read `s3://bucket/key`, or a key of `bucket`; keys are taken as they are written.
 
-        Raises `UsageError` for another scheme, or a key without any bucket.
+        Raises `UsageError` for another scheme, a key without any bucket, or what can be neither.
         """
+        if not is_text(text):
+            raise UsageError(f"{text!r} is no UTF-8 text, as keys are", hint="Mend the key.")
         scheme, separator, rest = text.partition("://")
         if separator and scheme.lower() == "s3":
             name, _, key = rest.partition("/")
-            if not name:
-                raise UsageError(f"{text!r} names no bucket", hint="Write s3://bucket/key.")
-            return cls(name, key)
+            return cls(_checked(name), key)
         if separator and scheme.isalnum():
             raise UsageError(f"{text!r} is not in S3", hint="Write s3://bucket/key, or a key of the bucket.")
         if bucket is None:
@@ -32,7 +34,7 @@ class Location(NamedTuple):
                 f"no bucket for the key {text!r}",
                 hint="Set HYPERPLANE_S3_BUCKET or the secret s3_bucket_name, or write s3://bucket/key.",
             )
-        return cls(bucket, text)
+        return cls(_checked(bucket), text)
 
     @staticmethod
     def is_url(text: str) -> bool:
@@ -51,3 +53,19 @@ class Location(NamedTuple):
 
     def __str__(self) -> str:
         return f"{S3_SCHEME}{self.bucket}/{self.key}"
+
+
+def _checked(bucket: str) -> str:
+    # the name is part of an address, and must not change it
+    if _BUCKET.fullmatch(bucket) is None:
+        raise UsageError(f"{bucket!r} is no name of a bucket", hint="Write s3://bucket/key.")
+    return bucket
+
+
+def is_text(key: str) -> bool:
+    """Say whether a key can be written as UTF-8."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

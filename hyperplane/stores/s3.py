@@ -215,7 +215,14 @@ class S3Store:
 def _single_try_client(account: Account) -> Any:
     from botocore.config import Config
 
-    return accounts.make_client(account, config=Config(retries={"total_max_attempts": 1}))
+    client = accounts.make_client(account, config=Config(retries={"total_max_attempts": 1}))
+    client.meta.events.register_last("before-parameter-build.s3", _stay_here)
+    return client
+
+
+def _stay_here(context: dict[str, Any], **_: Any) -> None:
+    # asked about a redirect, botocore asks the store where the bucket is, which may redirect that too
+    context["s3_redirect"]["redirected"] = True
 
 
 def _encryption(account: Account) -> dict[str, str]:

@@ -13,13 +13,13 @@ ODD = [
     "a//b", "/a", "//", "/", "a/../b", "../a", "a/./b",
     ".", "..", "./", "d/", "d//", "a\tb", "a\x01b",
     "a\\b", " ", "a b/ ", "%2e%2e%2f", "a%2Fb", "a+b", "．．/x",
-    "a\u2028b", "é", "e\u0301", "\x7f", "*", "a/b/.", "?x=1",
+    "a\u2028b", "\xe9", "e\u0301", "\x7f", "*", "a/b/.", "?x=1",
     "#y", "~", "!'()*", "a&b=c;d", '"quoted"', "<a>", "[x]",
     "{y}", "^`|", "\U0001f600", "-rf", "\xa0",
 ]  # fmt: skip
 
 
-@EXACT_STORES
+@over("fast-faulty_s3", "plain-faulty_s3")
 @pytest.mark.parametrize("key", ODD)
 def test_an_odd_key_is_a_key(store, key):
     """It is written, listed, asked for, read in part and deleted, and nothing else is."""
@@ -59,7 +59,7 @@ def test_any_text_is_a_key(faulty_s3, path):
     """What the server has is exactly what was written."""
     store = store_of(faulty_s3, path)
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
     )
