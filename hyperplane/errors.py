@@ -24,6 +24,8 @@
     ├── JobFileError (ValueError)              a job file that cannot be run
     ├── RunNotFoundError (LookupError)         no run, or more than one, goes by that name
     ├── RunnerError (OSError)                  a run could not be prepared, started or stored
+    ├── MissingExtraError (ImportError)        what was asked for needs an extra that is not installed
+    ├── S3ServerError (OSError)                the S3 server for tests did not start
     └── UsageError (ValueError)                a command line or a call that makes no sense
     JobStopped (SystemExit)                    the job was asked to stop, and ends with 143
 
@@ -201,6 +203,18 @@ class RunNotFoundError(HyperplaneError, LookupError):
 
 class RunnerError(HyperplaneError, OSError):
     """A run could not be prepared, started or stored."""
+
+
+class MissingExtraError(HyperplaneError, ImportError):
+    """What was asked for needs an extra that is not installed. `extra`: which one; `name`: the package."""
+
+    extra: str = ""
+    # in place of ImportError's own, which would not be among what an error of ours carries
+    name: str | None = None
+
+
+class S3ServerError(HyperplaneError, OSError):
+    """The S3 server for tests did not start."""
 
 
 class UsageError(HyperplaneError, ValueError):

@@ -7,6 +7,8 @@ import pytest
 
 from hyperplane.masking import process
 
+pytest_plugins = ["s3servers"]
+
 IN_CI = os.environ.get("CI") == "true"
 KEPT = ("PATH", "TMPDIR", "LANG", "LC_ALL", "SYSTEMROOT")
 KEPT_PREFIXES = ("COVERAGE_", "PYTEST_")

@@ -36,6 +36,8 @@ EXPECTED_BUILTINS = {
     "JobFileError": ValueError,
     "RunNotFoundError": LookupError,
     "RunnerError": OSError,
+    "MissingExtraError": ImportError,
+    "S3ServerError": OSError,
     "UsageError": ValueError,
     "JobStopped": SystemExit,
 }
@@ -126,7 +128,9 @@ def test_an_error_is_also_the_builtin_that_a_caller_expects(kind):
 def test_what_an_error_documents_can_be_asked_of_it(kind):
     """Every attribute that a docstring names has a value on an error that was given none."""
     documented = [
-        word for word in ("name", "names", "looked_in", "path", "line") if f"`{word}`" in kind.__doc__
+        word
+        for word in ("name", "names", "looked_in", "path", "line", "extra")
+        if f"`{word}`" in kind.__doc__
     ]
 
     assert [] == [word for word in documented if not hasattr(kind("it failed"), word)]
@@ -148,6 +152,7 @@ def test_a_stop_passes_through_a_broad_handler():
     [
         ("NoContextError", 1),
         ("OutputError", 1),
+        ("MissingExtraError", 1),
         ("UsageError", 64),
         ("ParamNotFoundError", 64),
         ("RunNotFoundError", 64),

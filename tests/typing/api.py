@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 import hyperplane
 from hyperplane import JobContext, Params
-from hyperplane.testing import FakeJobContext, Metric
+from hyperplane.testing import FakeJobContext, Metric, S3Server, s3_server
 
 
 class Model(BaseModel):
@@ -99,3 +99,9 @@ def wrong() -> None:
     ctx = JobContext()
     ctx.params = ctx.params  # type: ignore[misc]  # read-only
     train(ctx)  # type: ignore[arg-type]  # other parameters
+
+
+def s3() -> None:
+    with s3_server(bucket="b", tls=True, timeout_s=3) as server:
+        assert_type(server, S3Server)
+        assert_type(server.environ(), dict[str, str])
