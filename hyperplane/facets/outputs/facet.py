@@ -13,14 +13,14 @@ from typing import Literal, overload
 
 from hyperplane.errors import HyperplaneWarning, OutputError, OutputNameError, UsageError, did_you_mean
 from hyperplane.facets.outputs.files import BinaryOutput, Part, TextOutput
-from hyperplane.facets.outputs.names import checked, trouble
-from hyperplane.facets.outputs.restoring import candidates, copy, folders_of, is_below
-from hyperplane.facets.outputs.sealing import Sealer
-from hyperplane.facets.outputs.sweeping import raise_any, sweep
-from hyperplane.facets.outputs.tree import Entry, Tree, entry_in, leaf_of, not_a_file, reported
 from hyperplane.journal import Journal, Sealed, one_line, seals
 from hyperplane.masking import Masker
 from hyperplane.rundir import RunDir, new_part_name
+from hyperplane.sealing.names import checked, trouble
+from hyperplane.sealing.restoring import candidates, copy, folders_of, is_below
+from hyperplane.sealing.sealer import Sealer
+from hyperplane.sealing.sweeping import raise_any, sweep
+from hyperplane.sealing.tree import Entry, Tree, entry_in, leaf_of, not_a_file, reported
 
 _NAMED_AT_MOST = 10
 Name = str | PurePath
