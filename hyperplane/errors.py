@@ -20,6 +20,7 @@
     │   ├── ObjectNotFoundError (FileNotFoundError)  no such object, folder or bucket
     │   ├── ObjectExistsError (FileExistsError)  an object that was to be new is there already
     │   └── ObjectChangedError                 an object or file changed while it was copied
+    ├── DeliveryError (OSError)                a run could not be brought to its destination, and waits for it
     ├── TransferError (OSError)                files that could not be copied, beside others that were
     ├── JobFileError (ValueError)              a job file that cannot be run
     ├── RunNotFoundError (LookupError)         no run, or more than one, goes by that name
@@ -177,6 +178,17 @@ class ObjectExistsError(StoreError, FileExistsError):
 
 class ObjectChangedError(StoreError):
     """An object, or the file that was to become one, changed while it was copied."""
+
+
+class DeliveryError(HyperplaneError, OSError):
+    """A run could not be brought to its destination; it stays on the disk, to be delivered later.
+
+    `run_id`: which run; `url`: where it was to go.
+    """
+
+    run_id: str = ""
+    url: str = ""
+    exit_code = EXIT_NOT_DELIVERED
 
 
 class TransferError(HyperplaneError, OSError):

@@ -34,9 +34,10 @@ _PLATFORM_FACTS = {
 }
 
 # In our words, because those of pydantic and of the standard library may hold the value.
+DESTINATIONS = "s3://bucket/prefix/, file:///folder/ or none"
 _MEANT = {
     "attempt": "a whole number from 1 on",
-    "output_url": "s3://bucket/prefix/, file:///folder/ or none",
+    "output_url": DESTINATIONS,
     "s3_endpoint_url": "http://host:port or https://host:port",
     "log_format": "auto, console or json",
     "log_level": "DEBUG, INFO, WARNING, ERROR or CRITICAL",
@@ -69,7 +70,8 @@ def _catchable(names: tuple[str, ...]) -> tuple[str, ...]:
     return full
 
 
-def _destination(url: str) -> str | None:
+def destination_of(url: str) -> str | None:
+    """Return a destination, None for `none`. Raises `ValueError` for what is no destination."""
     if url == "none":
         return None
     if _OUTPUT_URL.fullmatch(url) is None:
@@ -106,7 +108,7 @@ class JobSettings(BaseSettings):
     secrets_dir: str | None = Field(None, description="A folder of mounted secrets, one file each.")
     secret_env: Names = Field((), description="Plain variables that are secrets, separated by commas.")
     output_dir: NonEmpty | None = Field(None, description="The folder for outputs.")
-    output_url: Annotated[str | None, AfterValidator(_destination)] = Field(
+    output_url: Annotated[str | None, AfterValidator(destination_of)] = Field(
         None, description="Where outputs are delivered; `none` for nowhere, said on purpose."
     )
     home: NonEmpty | None = Field(None, description="The folder in which `.hyperplane` lies.")

@@ -15,7 +15,7 @@ from hyperplane.masking import Masker
 from hyperplane.rundir import Home, RunDir, is_locked
 from hyperplane.runs import record
 from hyperplane.runs.record import RunRecord
-from hyperplane.settings import PREFIX, JobSettings
+from hyperplane.settings import DESTINATIONS, PREFIX, JobSettings, destination_of
 
 if TYPE_CHECKING:
     from hyperplane.runs.jobfile import JobFile, SecretRequest
@@ -155,7 +155,8 @@ class Earlier(NamedTuple):
 class Plan(NamedTuple):
     """One attempt at a job: everything that is known before its folder is made.
 
-    `command` is in words as they were given; `given` names the parameters that came from `-p`.
+    `command` is in words as they were given; `given` names the parameters that came from `-p`. `output_url`:
+    what was said of the destination, `none` too.
     """
 
     home: Home
@@ -175,6 +176,11 @@ class Plan(NamedTuple):
     timeout_s: float | None = None
     is_interactive: bool = False
 
+    @property
+    def destination(self) -> str | None:
+        """Where the run is delivered to, or None for nowhere."""
+        return None if self.output_url is None else destination_of(self.output_url)
+
     def further_attempt(self, run: RunDir) -> Self:
         """Return the plan for trying the failed run once more."""
         return self._replace(attempt=self.attempt + 1, retry_of=run.run_id, retries=self.retries - 1)
@@ -193,7 +199,6 @@ def make_plan(
     The job file counts as it is now, also for a further attempt; what was given with `-p` then is given
     again. Raises `InputError` for an input that is not local or not there, `SettingsError` for a destination.
     """
-    _refuse_destination(job, settings)
     given = {**(earlier.parameters(request.parameters) if earlier else {}), **request.parameters}
     command = request.command or (job.main if job is not None else earlier.command if earlier else ())
     name = job.name if job is not None else _name(command, settings, earlier)
@@ -210,7 +215,7 @@ def make_plan(
         given=tuple(given),
         inputs=_inputs(job),
         secrets=job.secrets if job is not None else (),
-        output_url=job.output_url if job is not None else None,
+        output_url=output_url_of(job, settings),
         retries=job.retries if job is not None else 0,
         timeout_s=job.timeout_s if job is not None else None,
         is_interactive=request.is_interactive,
@@ -221,18 +226,21 @@ def _home(environment: Environment, settings: JobSettings, earlier: Earlier | No
     return earlier.home if earlier else Home.of(environment.folder / (settings.home or ""))
 
 
-def _refuse_destination(job: "JobFile | None", settings: JobSettings) -> None:
+def output_url_of(job: "JobFile | None", settings: JobSettings) -> str | None:
+    """Return what is said of the destination: by the job file, else by the settings.
+
+    Raises `SettingsError` where the job file names what is no destination.
+    """
     # `none` in the job file is said on purpose, and overrides what the environment says
-    if job is not None and job.output_url is not None:
-        wanted, where = job.output_url != "none", f"output_url in {job.path}"
-    else:
-        wanted, where = settings.output_url is not None, str(settings.origin("output_url"))
-    if wanted:
+    if job is None or job.output_url is None:
+        return settings.output_url
+    try:
+        destination_of(job.output_url)
+    except ValueError:
         raise SettingsError(
-            f"{where} names a destination, and this version cannot deliver yet",
-            hint="Leave it out or say `none`: the outputs stay in the run folder.",
-            names=("output_url",),
-        )
+            f"output_url in {job.path} is no destination", hint=f"Say {DESTINATIONS}.", names=("output_url",)
+        ) from None
+    return job.output_url
 
 
 def _name(command: tuple[str, ...], settings: JobSettings, earlier: Earlier | None) -> str:

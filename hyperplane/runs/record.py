@@ -15,6 +15,7 @@ from hyperplane.rundir import RunDir, is_locked, new_part_name, write_atomic
 SCHEMA = 1
 Outcome = Literal["running", "succeeded", "failed", "stopped", "interrupted"]
 Delivery = Literal["none", "pending", "delivered"]
+_TEXTS = ("job_id", "run_id", "name", "retry_of", "folder", "job_file", "host", "output_url", "group")
 _LISTS = ("command", "given", "masked", "problems")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -45,8 +46,9 @@ class RunRecord(NamedTuple):
 
     `given`: the parameters that came from `-p`. `masked`: the fields that held a secret, as `command` or
     `parameters.NAME`. `exit_code`: what the runner ended with; `job_exit_code`: what the job itself ended
-    with, 128 + N after signal N. `delivery` is "none" until there is a destination. `problems`: what was
-    wrong besides, a sentence each.
+    with, 128 + N after signal N. `delivery` is "none" where there is no destination, `output_url`.
+    `group`: what the runs have in common that work on one thing together, each with a `rank` of its own.
+    `problems`: what was wrong besides, a sentence each.
     """
 
     job_id: str
@@ -67,6 +69,9 @@ class RunRecord(NamedTuple):
     versions: Versions = Versions()
     outcome: Outcome = "running"
     delivery: Delivery = "none"
+    output_url: str | None = None
+    group: str | None = None
+    rank: int = 0
     exit_code: int | None = None
     job_exit_code: int | None = None
     started: datetime | None = None
@@ -130,6 +135,12 @@ def read(run: RunDir) -> RunRecord:
     return record if record.outcome != "running" else record._replace(outcome="interrupted")
 
 
+def read_held(run: RunDir) -> RunRecord:
+    """Return the record of a run whose lock is ours: whoever says that it runs has died."""
+    record = _read(run)
+    return record if record.outcome != "running" else record._replace(outcome="interrupted")
+
+
 def _read(run: RunDir) -> RunRecord:
     blank = RunRecord(job_id=unquote(run.job_folder.name), run_id=run.run_id)
     with contextlib.suppress(OSError, ValueError, RecursionError):
@@ -142,8 +153,8 @@ def _read(run: RunDir) -> RunRecord:
 def _record(content: dict[str, Any], blank: RunRecord) -> RunRecord:
     """Take every value that is of its type; what a newer version writes differently counts as not there."""
     taken = {
-        **_typed(content, str, "job_id", "run_id", "name", "retry_of", "folder", "job_file", "host"),
-        **_typed(content, int, "attempt", "pid", "exit_code", "job_exit_code"),
+        **_typed(content, str, *_TEXTS),
+        **_typed(content, int, "attempt", "rank", "pid", "exit_code", "job_exit_code"),
         **{name: tuple(map(str, words)) for name, words in _typed(content, list, *_LISTS).items()},
         **{name: _moment(text) for name, text in _typed(content, str, "started", "ended").items()},
     }
