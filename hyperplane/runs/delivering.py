@@ -27,8 +27,10 @@ Seal = Callable[[RunDir, Masker], object]
 Progress = Callable[[Mapping[str, Any]], object]
 
 
-def end_of_delivery(requested_at: float, grace_s: float) -> float:
-    """Return the moment from which no time is left to deliver, after a stop was asked for at another."""
+def end_of_delivery(requested_at: float | None, grace_s: float) -> float | None:
+    """Return the moment from which no time is left to deliver, after a stop was asked for, if it was."""
+    if requested_at is None:
+        return None
     return requested_at + grace_s - min(LONGEST_MARGIN_S, reserve_of(grace_s) / 4)
 
 
@@ -45,8 +47,6 @@ class Patience:
         signals.read()
         if signals.is_hurried:
             return time.monotonic()
-        if signals.stop_requested_at is None:
-            return None
         return end_of_delivery(signals.stop_requested_at, self._grace_s)
 
     @property
@@ -63,7 +63,7 @@ class RunDelivery:
         self._lock = lock
         self._process = DeliveryProcess.start(brief, lock)
 
-    def begin(self, patience: Patience) -> None:
+    def begin(self, patience: "Patience | Deadline") -> None:
         """Raise `DeliveryError` where nothing can be written to the destination."""
         self._process.begin(patience.deadline, watch=patience.watch)
 

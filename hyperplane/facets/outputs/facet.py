@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Literal, overload
 
@@ -312,6 +312,12 @@ class Outputs:
         if self._journal is not None:
             self._journal.note("warning", message=message)
         warnings.warn(message, HyperplaneWarning, stacklevel=3)
+
+
+def seal_run(run: RunDir, masker: Masker) -> None:
+    """Seal what a job that has succeeded left in the outputs folder of its run."""
+    with closing(Journal(run.events, masker)) as journal:
+        Outputs(run.outputs, masker=masker, journal=journal).seal_all()
 
 
 def _refuse(entry: Entry | None, *, folders: bool = False, links: bool = True) -> None:
