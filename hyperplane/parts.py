@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
@@ -22,6 +22,7 @@ from hyperplane.stopping import Stopping, reserve_of, working_time_under_runner
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from hyperplane.delivery.remote import RemoteRun
     from hyperplane.facets.events import Events
     from hyperplane.facets.inputs import Inputs
     from hyperplane.facets.outputs import Outputs
@@ -214,6 +215,7 @@ class Parts:
             journal=self.journal,
             rank=self.job.rank,
             earlier=self._earlier_runs(),
+            delivered=self._delivered_runs,
             keep_out=[self._home.path],
         )
         self._warn_of_no_delivery()
@@ -252,6 +254,19 @@ class Parts:
         if self.settings.job_id is None:
             return []
         return runs_in(self._home.job_folder(self.settings.job_id))
+
+    def _delivered_runs(self) -> "Iterable[RemoteRun]":
+        """Return the runs of this job at its destination, newest first."""
+        url, job_id = self.settings.output_url, self.settings.job_id
+        if url is None or (self.run is None and job_id is None):
+            return ()
+        from hyperplane.delivery.brief import Keys, open_destination
+        from hyperplane.delivery.remote import runs_at
+
+        keys = Keys({}, self.secret_sources)
+        destination = open_destination(url, self.environment, self.settings, keys, self.masker)
+        folder = self._home.job_folder(job_id or "") if self.run is None else self.run.job_folder
+        return runs_at(destination, folder.name)
 
     @property
     def _home(self) -> Home:

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyperplane.cli import doctor, run, runs
+from hyperplane.cli import deliver, doctor, run, runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GROUPS: "tuple[Callable[[typer.Typer], None], ...]" = (run.add_to, runs.add_to, doctor.add_to)
+GROUPS: "tuple[Callable[[typer.Typer], None], ...]" = (run.add_to, runs.add_to, deliver.add_to, doctor.add_to)
 
 
 def make_app() -> typer.Typer:

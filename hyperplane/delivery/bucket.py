@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hyperplane.delivery import evidence
-from hyperplane.delivery.multipart import Multipart, NoteUpload
+from hyperplane.delivery.ledger import Upload
+from hyperplane.delivery.multipart import Multipart
 from hyperplane.delivery.places import Source
 from hyperplane.errors import ObjectExistsError, ObjectNotFoundError, StoreError
 from hyperplane.stores.failures import botocore_errors
@@ -34,8 +35,8 @@ class BucketDestination:
         self._doubtful: set[str] = set()
         # a pause means that a request has failed, or has had no reply
         self._store = open_store(place.bucket).patient(self._pause)
-        self.uploads: dict[str, NoteUpload] = {}
-        self.note: Callable[[str, NoteUpload], object] = lambda path, upload: None  # noqa: ARG005
+        self.uploads: dict[str, Upload] = {}
+        self.note: Callable[[str, Upload], object] = lambda path, upload: None  # noqa: ARG005
 
     def below(self, folder: str) -> "BucketDestination":
         """Return a folder of this one."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hyperplane.delivery.bucket import BucketDestination
 from hyperplane.delivery.contents import Contents, Outputs
-from hyperplane.delivery.ledger import Ledger
+from hyperplane.delivery.ledger import Ledger, Summary
 from hyperplane.delivery.manifest import Final, Row, write_manifest
 from hyperplane.delivery.places import LIVE, OUTPUTS, PARTIAL, SEALS, Destination, Source
 from hyperplane.delivery.pool import each
@@ -39,12 +39,9 @@ class Ending(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What has been delivered, and how much of that was sent only now."""
+    """What has been delivered, and what could not be as it was sealed, a sentence each."""
 
-    files: int
-    size_bytes: int
-    sent_files: int
-    sent_bytes: int
+    summary: Summary
     problems: tuple[str, ...]
 
 
@@ -138,9 +135,10 @@ class Deliverer:
 
         Raises `DeliveryError` or `StoreError` where it is not all there; what is there, stays.
         """
+        began = time.monotonic()
         known = self._known_final()
         if known is not None:
-            return self._done(known)
+            return self._done(known, began)
         self._tail.read_on()
         if self.ledger.is_resumed:
             with suppress(StoreError):  # the store may not allow to look: its own rules clean up then
@@ -154,12 +152,14 @@ class Deliverer:
         self._say_final(final)
         with suppress(StoreError):  # nobody reads it any more
             self.destination.delete([path for path, _ in self.destination.sizes(LIVE)])
-        self.ledger.note_final()
-        return self._done(final)
+        return self._done(final, began)
 
-    def _done(self, final: Final) -> Done:
-        sender = self._sender
-        return Done(final.files, final.size_bytes, sender.sent_files, sender.sent_bytes, final.problems)
+    def _done(self, final: Final, began: float) -> Done:
+        sent = self._sender
+        took_s = round(time.monotonic() - began, 3)
+        summary = Summary(final.files, final.size_bytes, sent.sent_files, sent.sent_bytes, took_s)
+        self.ledger.note_final(summary)
+        return Done(summary, final.problems)
 
     def _known_final(self) -> Final | None:
         """Return what an earlier delivery has said last, where it did get there."""
@@ -174,7 +174,6 @@ class Deliverer:
 
     def _agreed(self, ours: Final, theirs: Final) -> Final:
         if (ours.run_id, ours.manifest) == (theirs.run_id, theirs.manifest):
-            self.ledger.note_final()
             return theirs
         raise DeliveryError(
             f"{self.destination.url} holds another run: somebody else has delivered there",

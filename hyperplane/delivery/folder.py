@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from hyperplane.delivery.places import Source, folder_of_url
 from hyperplane.errors import (
+    HyperplaneError,
     ObjectChangedError,
     ObjectExistsError,
     ObjectNotFoundError,
@@ -37,13 +38,16 @@ class FolderDestination:
 
     def put(self, path: str, data: bytes) -> None:
         """Store a file in the place of an earlier one."""
-        with self._reported(path), self._part(path, iter((data,))) as (folder, part):
+        self.put_chunks(path, iter((data,)))
+
+    def put_chunks(self, path: str, chunks: Iterator[Buffer]) -> None:
+        """Store a file whole or, after an exception of the chunks, not at all."""
+        with self._reported(path), self._part(path, chunks) as (folder, part):
             os.rename(part, leaf_of(path), src_dir_fd=folder, dst_dir_fd=folder)
 
     def put_large(self, path: str, source: Source) -> None:
         """Store a large file, hashed on the way."""
-        with self._reported(path), self._part(path, self._verified(path, source)) as (folder, part):
-            os.rename(part, leaf_of(path), src_dir_fd=folder, dst_dir_fd=folder)
+        self.put_chunks(path, self._verified(path, source))
 
     def create(self, path: str, data: bytes) -> None:
         """Store a file that is new: a link, unlike a rename, replaces nothing."""
@@ -67,11 +71,12 @@ class FolderDestination:
                 yield chunk
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Yield the files below a folder."""
+        """Yield the files below a folder, or the one file of that name."""
+        name = prefix.rstrip("/")
         with self._reported(prefix):
-            for entry in self._tree.walk(prefix.rstrip("/")):
-                if entry.is_file and entry.name.startswith(prefix):
-                    yield entry.name, entry.status.st_size
+            found = self._tree.find(name) if name else None
+            entries = self._tree.walk(name) if found is None or found.is_folder else [found]
+            yield from ((entry.name, entry.status.st_size) for entry in entries if entry.is_file)
 
     def folders(self, prefix: str) -> list[str]:
         """Return the folders right below a folder."""
@@ -148,12 +153,12 @@ class FolderDestination:
         url = f"{self.url}{path}"
         try:
             yield
-        except StoreError:
-            raise
+        except HyperplaneError as error:
+            if not isinstance(error, OutputError):
+                raise
+            raise StoreError(f"{url} cannot be used: {error.message}", url=url) from error
         except FileNotFoundError as error:
             raise ObjectNotFoundError(f"there is no {url}", url=url) from error
-        except OutputError as error:
-            raise StoreError(f"{url} cannot be used: {error.message}", url=url) from error
         except OSError as error:
             hint = "Make room there." if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
             raise StoreError(

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Self, cast
 
 from hyperplane.delivery.brief import Brief
+from hyperplane.delivery.ledger import Summary
 from hyperplane.errors import EXIT_MISSING_SETTING, DeliveryError
 from hyperplane.locks import renew_after_fork
 from hyperplane.rundir import Lock
@@ -21,14 +22,10 @@ _READ_BYTES = 1 << 16
 
 
 class Delivered(NamedTuple):
-    """What is at the destination now, how much of that was sent at last, and how long that took."""
+    """What is at the destination now, and what could not be delivered as it was sealed."""
 
-    files: int
-    size_bytes: int
-    sent_files: int
-    sent_bytes: int
+    summary: Summary
     problems: tuple[str, ...]
-    seconds: float = 0.0
 
 
 class DeliveryProcess:
@@ -84,13 +81,10 @@ class DeliveryProcess:
         `deadline`: the moment, on the monotonic clock, until when to wait; asked again and again, and at
         once when something can be read from `watch`. Raises `DeliveryError`; the run is pending then.
         """
-        began = time.monotonic()
         self._order(json.dumps({"record": dict(record), "is_complete": is_complete}).encode() + b"\n")
         told = self._wait_for("delivered", deadline, watch=watch, progress=progress)
         self.end()
-        known = {name: told[name] for name in Delivered._fields if name in told}
-        known["problems"] = tuple(told["problems"])
-        return Delivered(**{**known, "seconds": time.monotonic() - began})
+        return Delivered(Summary(*told["summary"]), tuple(told["problems"]))
 
     @property
     def has_ended(self) -> bool:

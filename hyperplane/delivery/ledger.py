@@ -3,12 +3,10 @@
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from hyperplane.delivery.multipart import NoteUpload
+from typing import Any, NamedTuple, Self
 
 
 class Stored(NamedTuple):
@@ -18,24 +16,80 @@ class Stored(NamedTuple):
     sha256: str
 
 
-class Ledger:
-    """What has been delivered, by path below the run; read from the file, and written on.
+class Upload(NamedTuple):
+    """An upload that was begun: its id, and the file it is for."""
+
+    upload_id: str
+    size_bytes: int
+    sha256: str
+
+
+class Summary(NamedTuple):
+    """What was delivered in all, and what of it was sent by the last delivery, which took so long."""
+
+    files: int = 0
+    size_bytes: int = 0
+    sent_files: int = 0
+    sent_bytes: int = 0
+    seconds: float = 0.0
+
+
+class Known:
+    """What a ledger says of a run: what is there, by path below the run, and which uploads were begun.
 
     A torn last line, or one that is none of ours, is passed over: what it told is done again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self) -> None:
         self.stored: dict[str, Stored] = {}
-        self.uploads: dict[str, NoteUpload] = {}
-        self.is_final = False
-        self._lock = threading.Lock()
+        self.uploads: dict[str, Upload] = {}
+        self.final: Summary | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a ledger."""
+        known = cls()
         for event in lines_of(path):
-            self._take(event)
+            known.take(event)
+        return known
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Take what a line says."""
+        match event:
+            case {"kind": "stored", "path": str(path), "size_bytes": int(size), "sha256": str(digest)}:
+                self.stored[path] = Stored(size, digest)
+                self.uploads.pop(path, None)
+            case {"kind": "deleted", "path": str(path)}:
+                self.stored.pop(path, None)
+            case {"kind": "upload", "path": str(path), "upload_id": str(made), **rest}:
+                match rest:
+                    case {"size_bytes": int(size), "sha256": str(digest)}:
+                        self.uploads[path] = Upload(made, size, digest)
+            case {"kind": "final"}:
+                self.final = Summary(**{name: event[name] for name in Summary._fields if name in event})
+
+
+class Ledger:
+    """The ledger of a run that is being delivered: what it says is known, and it is written on."""
+
+    def __init__(self, path: Path) -> None:
+        self._known = Known.read(path)
+        self._lock = threading.Lock()
         self.is_resumed = bool(self.stored or self.uploads)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o644)
         # a torn line ends here, so that the next one is not glued to it
         self._write(b"\n")
+
+    @property
+    def stored(self) -> dict[str, Stored]:
+        """What is there, by path."""
+        return self._known.stored
+
+    @property
+    def uploads(self) -> dict[str, Upload]:
+        """The uploads of large files that were begun, by path."""
+        return self._known.uploads
 
     def note_stored(self, path: str, stored: Stored) -> None:
         """Note that an object is there, verified."""
@@ -45,7 +99,7 @@ class Ledger:
         """Note that an object is there no more."""
         self._note("deleted", path=path)
 
-    def note_upload(self, path: str, upload: NoteUpload) -> None:
+    def note_upload(self, path: str, upload: Upload) -> None:
         """Note that the upload of a large file was begun."""
         self._note("upload", path=path, **upload._asdict())
 
@@ -53,9 +107,9 @@ class Ledger:
         """Note where the run goes, and where its outputs are."""
         self._note("begun", url=url, outputs=outputs)
 
-    def note_final(self) -> None:
+    def note_final(self, summary: Summary) -> None:
         """Note that the whole run is there, and have that on the disk."""
-        self._note("final")
+        self._note("final", **summary._asdict())
         os.fsync(self._descriptor)
 
     def is_stored(self, path: str, size_bytes: int, sha256: str) -> bool:
@@ -70,27 +124,13 @@ class Ledger:
         line = json.dumps({"kind": kind, **fields}) + "\n"
         with self._lock:
             self._write(line.encode())
-            self._take({"kind": kind, **fields})
+            self._known.take({"kind": kind, **fields})
 
     def _write(self, line: bytes) -> None:
         # where the disk is full, the delivery goes on: what is not noted is done again by the next one
         with suppress(OSError):
             if os.write(self._descriptor, line) < len(line):
                 os.write(self._descriptor, b"\n")
-
-    def _take(self, event: dict[str, Any]) -> None:
-        match event:
-            case {"kind": "stored", "path": str(path), "size_bytes": int(size), "sha256": str(digest)}:
-                self.stored[path] = Stored(size, digest)
-                self.uploads.pop(path, None)
-            case {"kind": "deleted", "path": str(path)}:
-                self.stored.pop(path, None)
-            case {"kind": "upload", "path": str(path), "upload_id": str(made), **rest}:
-                match rest:
-                    case {"size_bytes": int(size), "sha256": str(digest)}:
-                        self.uploads[path] = NoteUpload(made, size, digest)
-            case {"kind": "final"}:
-                self.is_final = True
 
 
 class Begun(NamedTuple):

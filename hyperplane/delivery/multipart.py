@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from hyperplane.delivery import evidence
+from hyperplane.delivery.ledger import Upload
 from hyperplane.delivery.places import Source
 from hyperplane.delivery.pool import each
 from hyperplane.errors import ObjectChangedError, ObjectNotFoundError, StoreError
@@ -16,14 +17,6 @@ from hyperplane.stores.objects import part_bytes_of
 from hyperplane.stores.s3 import S3Store
 
 PARTS_AT_ONCE = 4
-
-
-class NoteUpload(NamedTuple):
-    """An upload that was begun: its id, and the file it is for."""
-
-    upload_id: str
-    size_bytes: int
-    sha256: str
 
 
 class Part(NamedTuple):
@@ -45,7 +38,7 @@ class Multipart:
         self._lock = threading.Lock()
         self._sent: dict[int, dict[str, Any]] = {}
 
-    def run(self, begun: NoteUpload | None, *, note: Callable[[NoteUpload], object]) -> None:
+    def run(self, begun: Upload | None, *, note: Callable[[Upload], object]) -> None:
         """Send what is not there yet, and complete the object.
 
         `begun`: an upload to go on with, where it is of the same file; `note`: told of a new one.
@@ -59,7 +52,7 @@ class Multipart:
             raise ObjectChangedError(f"what was to become {self._url} has changed meanwhile", url=self._url)
         self._complete(upload_id)
 
-    def _resumed(self, begun: NoteUpload | None) -> dict[int, dict[str, Any]] | None:
+    def _resumed(self, begun: Upload | None) -> dict[int, dict[str, Any]] | None:
         """Return the parts of an earlier upload that the store has, None where there is none of use."""
         if begun is None:
             return None
@@ -78,7 +71,7 @@ class Multipart:
             )
             return {part["PartNumber"]: part for page in pages for part in page.get("Parts", ())}
 
-    def _begin(self, note: Callable[[NoteUpload], object]) -> str:
+    def _begin(self, note: Callable[[Upload], object]) -> str:
         key_id = self._store.account.kms_key_id
         options = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key_id} if key_id is not None else {}
         client = self._store.plain.client
@@ -89,7 +82,7 @@ class Multipart:
                 return str(reply["UploadId"])
 
         upload_id = self._store.retry(create)
-        note(NoteUpload(upload_id, self._source.size_bytes, self._source.sha256))
+        note(Upload(upload_id, self._source.size_bytes, self._source.sha256))
         return upload_id
 
     def _missing(self, known: dict[int, dict[str, Any]]) -> Iterator[Part]:

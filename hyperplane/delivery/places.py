@@ -57,7 +57,10 @@ class Destination(Protocol):
         ...
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Yield the paths of all objects that begin like this, and their sizes."""
+        """Yield the paths and sizes of all objects below a folder, or of the one that this names.
+
+        Others whose names begin like it may come too.
+        """
         ...
 
     def folders(self, prefix: str) -> list[str]:

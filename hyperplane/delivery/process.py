@@ -65,7 +65,7 @@ def _serve(deliverer: Deliverer, url: str, orders: "queue.Queue[dict[str, Any]]"
             case {"record": record, "is_complete": is_complete}:
                 done = deliverer.finish(Ending(record, is_complete), _progress)
                 deliverer.close()
-                _tell({"kind": "delivered", **done._asdict()})
+                _tell({"kind": "delivered", "summary": done.summary, "problems": done.problems})
                 return
 
 

@@ -120,7 +120,8 @@ def waiting_runs(home: Home) -> list[RunDir]:
 
 def _is_waiting(run: RunDir) -> bool:
     found = record.read(run)
-    return found.delivery == "pending" and found.outcome != "running"
+    is_lost = found.started is None and begun_of(run.delivery) is not None
+    return (found.delivery == "pending" and found.outcome != "running") or is_lost
 
 
 def deliver(
@@ -142,7 +143,8 @@ def deliver(
         raise UsageError(f"the run {run.run_id} is still running", hint="It is delivered when it ends.")
     with contextlib.closing(lock):
         found = record.read_held(run)
-        if found.delivery == "none" or (begun := begun_of(run.delivery)) is None:
+        begun = begun_of(run.delivery)
+        if begun is None or (found.delivery == "none" and found.started is not None):
             raise UsageError(
                 f"the run {run.run_id} has no destination",
                 hint="HYPERPLANE_OUTPUT_URL or `output_url` in the job file gives runs one.",

@@ -142,9 +142,16 @@ def read_held(run: RunDir) -> RunRecord:
 
 
 def _read(run: RunDir) -> RunRecord:
-    blank = RunRecord(job_id=unquote(run.job_folder.name), run_id=run.run_id)
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        content = json.loads(run.record.read_bytes())
+    with contextlib.suppress(OSError):
+        return parse(run.record.read_bytes(), run.job_folder.name, run.run_id)
+    return parse(b"", run.job_folder.name, run.run_id)
+
+
+def parse(data: bytes, job_folder: str, run_id: str) -> RunRecord:
+    """Return the record in a file; where there is none, one that says no more than which run it is."""
+    blank = RunRecord(job_id=unquote(job_folder), run_id=run_id)
+    with contextlib.suppress(ValueError, RecursionError):
+        content = json.loads(data)
         if isinstance(content, dict):
             return _record(content, blank)
     return blank

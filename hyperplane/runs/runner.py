@@ -26,6 +26,7 @@ from hyperplane.runs.closing import closing_line
 from hyperplane.runs.delivering import Patience, RunDelivery, Undelivered, deliver_waiting
 from hyperplane.runs.execute import Execution, Result, execute
 from hyperplane.runs.finding import home_near, working_folder
+from hyperplane.runs.init import become_init
 from hyperplane.runs.plan import Earlier, Plan, Request, make_plan, refuse_secrets
 from hyperplane.runs.prepare import (
     FoundSecrets,
@@ -72,6 +73,7 @@ def run(request: Request, *, seal: Seal, masker: Masker | None = None) -> int:
             "hyperplane run needs Linux or macOS", hint="JobContext works here: run the script itself."
         )
     _open_standard_streams()
+    become_init()
     plan, known = _settle(request, masker or process_masker(), seal)
     with Signals(known.settings.stop_signals) as signals:
         _deliver_waiting(plan, known, signals)
