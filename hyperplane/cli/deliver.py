@@ -48,7 +48,7 @@ def _deliver(run: "RunDir", masker: "Masker") -> "Told":
     from hyperplane.runs import delivering
     from hyperplane.runs.showing import Advance
 
-    with closing(Advance(f"delivering {run.run_id}")) as advance:
+    with closing(Advance.on_stderr(f"delivering {run.run_id}")) as advance:
         return delivering.deliver(run, seal=seal_run, masker=masker, progress=advance.show)
 
 
@@ -80,7 +80,7 @@ def fetch(
     masker = process_masker()
     found = elsewhere.find(elsewhere.open_url(url, masker, folder=working_folder()), run)
     folder = working_folder() / (target or found.run_id)
-    with closing(Advance(f"fetching {found.run_id}")) as advance:
+    with closing(Advance.on_stderr(f"fetching {found.run_id}")) as advance:
         final = found.fetch(
             folder, masker, tick=lambda files, size: advance.show({"files": files, "bytes": size})
         )

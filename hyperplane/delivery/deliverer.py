@@ -223,13 +223,9 @@ class Deliverer:
         if not item.is_complete:
             problems.append(f"{item.name!r} was not complete, and could not be read")
         elif stored is None:
-            problems.append(
-                f"the output {item.name!r} was changed or removed after it was sealed, and is lost"
-            )
+            problems.append(f"{item.name!r} was changed or removed after it was sealed, and is lost")
         else:
-            problems.append(
-                f"the output {item.name!r} is an earlier version: the job changed what it had sealed"
-            )
+            problems.append(f"{item.name!r} is an earlier version: the job changed it after sealing it")
         return None if stored is None else Row(item.path, stored, item.is_complete)
 
     def _write_down(self, rows: Mapping[str, Row], problems: Sequence[str], ending: Ending) -> Final:

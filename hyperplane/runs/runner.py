@@ -40,12 +40,14 @@ from hyperplane.runs.process import Guard
 from hyperplane.runs.record import RunRecord
 from hyperplane.runs.scratch import Scratch, choose_place
 from hyperplane.runs.sealing import Seal, seal_outputs
+from hyperplane.runs.showing import Advance
 from hyperplane.runs.signals import Signals
-from hyperplane.runs.telling import tell
+from hyperplane.runs.telling import show, tell
 from hyperplane.settings import JobSettings
 from hyperplane.stopping import reserve_of
 
 if TYPE_CHECKING:
+    from hyperplane.delivery.handle import Delivered
     from hyperplane.runs.jobfile import JobFile
 
 _STDERR = 2
@@ -271,7 +273,7 @@ def _deliver(
     try:
         if "its outputs are not sealed" in lacking:
             raise DeliveryError("not delivered: its outputs are not sealed")
-        delivered = delivery.finish(book.record, Patience(signals, known.settings.grace_s))
+        delivered = _finish_delivery(delivery, book, known, signals)
     except DeliveryError as error:
         book.add_problem(str(error))
         if book.record.outcome == "succeeded":
@@ -284,6 +286,13 @@ def _deliver(
     book.change(delivery="delivered")
     _write(book, lacking)
     return f"; delivered to {book.record.output_url}"
+
+
+def _finish_delivery(delivery: RunDelivery, book: Book, known: Known, signals: Signals) -> "Delivered":
+    advance = Advance("delivering", lambda text: show(text, signals), is_terminal=os.isatty(_STDERR))
+    with contextlib.closing(advance):
+        patience = Patience(signals, known.settings.grace_s)
+        return delivery.finish(book.record, patience, progress=advance.show)
 
 
 def _begin_delivery(

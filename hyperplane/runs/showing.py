@@ -2,23 +2,27 @@
 
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any, TextIO
-
-from hyperplane.journal import write_line
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
 
 EVERY_S = 10.0
 
 
 class Advance:
-    """Shows files and bytes that are there, on a stream."""
+    """Shows files and bytes that are there; `write` is given texts with their ends of line, if any."""
 
-    def __init__(self, doing: str, stream: TextIO | None = None) -> None:
+    def __init__(self, doing: str, write: Callable[[str], object], *, is_terminal: bool) -> None:
         self._doing = doing
-        self._stream = sys.stderr if stream is None else stream
-        self._is_terminal = self._stream.isatty()
-        self._next_at = time.monotonic() + (0.0 if self._is_terminal else EVERY_S)
+        self._write = write
+        self._is_terminal = is_terminal
+        self._next_at = time.monotonic() + (0.0 if is_terminal else EVERY_S)
         self._is_drawn = False
+
+    @classmethod
+    def on_stderr(cls, doing: str) -> "Advance":
+        """Show it on our standard error."""
+        return cls(doing, _write_stderr, is_terminal=sys.stderr is not None and sys.stderr.isatty())
 
     def show(self, told: Mapping[str, Any]) -> None:
         """Show how far it is: `files` of `all_files`, `bytes` of `all_bytes`, where those are known."""
@@ -30,18 +34,22 @@ class Advance:
             files, size = f"{files} of {told['all_files']}", f"{size} of {size_text(told['all_bytes'])}"
         line = f"hyperplane: {self._doing}: {files} files, {size}"
         if self._is_terminal:
-            self._stream.write(f"\r{line}\x1b[K")
-            self._stream.flush()
+            self._write(f"\r{line}\x1b[K")
             self._is_drawn = True
         else:
             self._next_at = now + EVERY_S
-            write_line(self._stream, line)
+            self._write(f"{line}\n")
 
     def close(self) -> None:
         """Take the line off the terminal."""
         if self._is_drawn:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
+
+
+def _write_stderr(text: str) -> None:
+    with suppress(OSError, ValueError):  # nobody hears it
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def size_text(size_bytes: int) -> str:
