@@ -1,7 +1,5 @@
 """A destination that is a prefix of an S3 bucket: every reply that did not come is looked up."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -31,10 +29,7 @@ class BucketDestination:
         self._bucket = place.bucket
         self.url = f"s3://{place.bucket}/{self._prefix}"
         self._open_store = open_store
-        self._current = threading.local()
-        self._doubtful: set[str] = set()
-        # a pause means that a request has failed, or has had no reply
-        self._store = open_store(place.bucket).patient(self._pause)
+        self._store = open_store(place.bucket)
         self.uploads: dict[str, Upload] = {}
         self.note: Callable[[str, Upload], object] = lambda path, upload: None  # noqa: ARG005
 
@@ -44,23 +39,19 @@ class BucketDestination:
 
     def put(self, path: str, data: bytes) -> None:
         """Store an object in one request, which the store verifies by the checksum that is sent along."""
-        self._current.path = path
         try:
             self._store.write(self._key(path), data)
         except StoreError as error:
             if error.status in {401, 403, 404} or not self._has(path, data):
                 raise
-            self._doubtful.add(path)
 
     def put_large(self, path: str, source: Source) -> None:
         """Store a large file part by part, going on with what an earlier upload of it has left there."""
-        self._current.path = path
         upload = Multipart(self._store, self._bucket, self._key(path), source)
         upload.run(self.uploads.pop(path, None), note=lambda made: self.note(path, made))
 
     def create(self, path: str, data: bytes) -> None:
         """Store a new object, under a condition where the store has those; else it is looked at before."""
-        self._current.path = path
         key = self._key(path)
         try:
             self._store.write(key, data, is_new=True)
@@ -117,10 +108,6 @@ class BucketDestination:
         for first in range(0, len(paths), DELETED_AT_ONCE):
             self._store.delete([self._key(path) for path in paths[first : first + DELETED_AT_ONCE]])
 
-    def in_doubt(self, paths: Sequence[str]) -> list[str]:
-        """Return which of these had a reply that did not come."""
-        return [path for path in paths if path in self._doubtful]
-
     def holds(self, path: str, source: Source) -> bool:
         """Say whether an object is this file: by size and checksum, or by reading it."""
         try:
@@ -145,12 +132,6 @@ class BucketDestination:
 
     def _key(self, path: str) -> str:
         return self._prefix + path
-
-    def _pause(self, seconds: float) -> None:
-        path = getattr(self._current, "path", None)
-        if path is not None:
-            self._doubtful.add(path)
-        time.sleep(seconds)
 
     def _has(self, path: str, data: bytes) -> bool:
         """Say whether an object is there as it was to be stored, where even that can be asked."""

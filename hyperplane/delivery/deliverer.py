@@ -140,11 +140,11 @@ class Deliverer:
         if known is not None:
             return self._done(known, began)
         self._tail.read_on()
+        contents = self._outputs.contents(self._tail, is_complete=ending.is_complete)
+        rows = self._send_all(contents, ending, progress)
         if self.ledger.is_resumed:
             with suppress(StoreError):  # the store may not allow to look: its own rules clean up then
                 self.destination.clean()
-        contents = self._outputs.contents(self._tail, is_complete=ending.is_complete)
-        rows = self._send_all(contents, ending, progress)
         stray = [path for path in self.ledger.stored if path.startswith(_OF_JOB) and path not in rows]
         self._delete(stray)
         final = self._write_down(rows, contents.problems, ending)
@@ -259,11 +259,14 @@ class Deliverer:
         )
 
     def _look_over(self, rows: Mapping[str, Row]) -> None:
-        """See that everything is there, before saying so: by listing it, and whatever is in doubt itself."""
+        """See that everything is there, before saying so: by listing it.
+
+        What was there with other contents before is asked for its own: a request that was given up
+        may have overtaken the one that came after it.
+        """
         there = dict(self.destination.sizes(""))
         missing = [path for path, row in rows.items() if there.get(path) != row.stored.size_bytes]
-        doubtful = self.destination.in_doubt([path for path in rows if path not in missing])
-        missing += [path for path in doubtful if not self._is_as_sent(rows[path])]
+        missing += self._overtaken([rows[path] for path in self.ledger.rewritten & rows.keys()])
         if not missing:
             return
         for path in missing:
@@ -274,6 +277,16 @@ class Deliverer:
             run_id=self.run.run_id,
             url=self.destination.url,
         )
+
+    def _overtaken(self, rows: Sequence[Row]) -> list[str]:
+        found: list[str] = []
+
+        def look(row: Row) -> None:
+            if not self._is_as_sent(row):
+                found.append(row.path)
+
+        each(look, rows, threads=min(THREADS, len(rows)))
+        return found
 
     def _is_as_sent(self, row: Row) -> bool:
         item = self._item_at(row.path)

@@ -99,10 +99,6 @@ class FolderDestination:
                     os.fsync(folder)
                 self._remove_empty(folder_of(path))
 
-    def in_doubt(self, paths: Sequence[str]) -> list[str]:  # noqa: ARG002 - a file system answers
-        """Return none."""
-        return []
-
     def holds(self, path: str, source: Source) -> bool:
         """Say whether a file is this one, by reading it."""
         digest = hashlib.sha256()

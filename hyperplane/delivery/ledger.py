@@ -38,10 +38,12 @@ class Known:
     """What a ledger says of a run: what is there, by path below the run, and which uploads were begun.
 
     A torn last line, or one that is none of ours, is passed over: what it told is done again.
+    `rewritten`: what has been there with other contents before.
     """
 
     def __init__(self) -> None:
         self.stored: dict[str, Stored] = {}
+        self.rewritten: set[str] = set()
         self.uploads: dict[str, Upload] = {}
         self.final: Summary | None = None
 
@@ -57,7 +59,10 @@ class Known:
         """Take what a line says."""
         match event:
             case {"kind": "stored", "path": str(path), "size_bytes": int(size), "sha256": str(digest)}:
-                self.stored[path] = Stored(size, digest)
+                stored = Stored(size, digest)
+                if self.stored.get(path, stored) != stored:
+                    self.rewritten.add(path)
+                self.stored[path] = stored
                 self.uploads.pop(path, None)
             case {"kind": "deleted", "path": str(path)}:
                 self.stored.pop(path, None)
@@ -85,6 +90,11 @@ class Ledger:
     def stored(self) -> dict[str, Stored]:
         """What is there, by path."""
         return self._known.stored
+
+    @property
+    def rewritten(self) -> set[str]:
+        """What has been there with other contents before."""
+        return self._known.rewritten
 
     @property
     def uploads(self) -> dict[str, Upload]:

@@ -71,10 +71,6 @@ class Destination(Protocol):
         """Delete objects; those that are not there are no failure."""
         ...
 
-    def in_doubt(self, paths: Sequence[str]) -> list[str]:
-        """Return which of these had a reply that did not come, so that something older may overtake them."""
-        ...
-
     def holds(self, path: str, source: Source) -> bool:
         """Say whether an object is this file, as far as checksums tell or else by reading it."""
         ...
