@@ -18,6 +18,8 @@ from hyperplane.rundir import Lock
 
 TICK_S = 0.1
 BEGIN_PATIENCE_S = 120.0
+# it has said its last word, and has only to leave
+ENDING_S = 1.0
 _READ_BYTES = 1 << 16
 
 
@@ -83,7 +85,7 @@ class DeliveryProcess:
         """
         self._order(json.dumps({"record": dict(record), "is_complete": is_complete}).encode() + b"\n")
         told = self._wait_for("delivered", deadline, watch=watch, progress=progress)
-        self.end()
+        self.end(ENDING_S)
         return Delivered(Summary(*told["summary"]), tuple(told["problems"]))
 
     @property
@@ -91,11 +93,14 @@ class DeliveryProcess:
         """Whether the process is gone: it should be there as long as nobody has ended it."""
         return self._process.poll() is not None
 
-    def end(self) -> None:
-        """End it; what it was about to send is sent by the next deliverer."""
+    def end(self, patience_s: float = 0.0) -> None:
+        """End it, where it does not end by itself in time; what it was about to send is sent by the next."""
         if self._process.returncode is None and os.getpid() == self._pid:
-            self._process.kill()
-            self._process.wait()
+            try:
+                self._process.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(BrokenPipeError):
                 cast("Any", pipe).close()
@@ -130,7 +135,7 @@ class DeliveryProcess:
                     if answer["kind"] == kind:
                         return answer
                     if answer["kind"] == "failed":
-                        self.end()
+                        self.end(ENDING_S)
                         raise self._error(answer["message"], answer["hint"], begins)
                     progress(answer)
 

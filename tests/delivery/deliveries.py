@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from s3servers import client_of
@@ -17,7 +18,7 @@ from hyperplane.environment import Environment
 from hyperplane.facets.outputs import Outputs
 from hyperplane.journal import Journal
 from hyperplane.masking import Masker
-from hyperplane.rundir import Home, Lock, RunDir
+from hyperplane.rundir import Home, Lock, is_locked
 from hyperplane.runs import record
 from hyperplane.runs.record import RunRecord
 from hyperplane.secretsources import standard_sources
@@ -213,6 +214,9 @@ def check_invariants(run, place, *, exit_code, sealed, deliver, tries=3, secrets
     return there
 
 
-def run_dir(path):
-    """Return the run of a folder."""
-    return RunDir(Path(path))
+def until_free(run, timeout_s=30.0):
+    """Wait until nobody holds a run: who delivers it notices the death of its holder."""
+    give_up_at = time.monotonic() + timeout_s
+    while is_locked(run.lock):
+        assert time.monotonic() < give_up_at, "somebody holds the run still"
+        time.sleep(0.01)

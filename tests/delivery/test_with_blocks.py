@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import scripts
-from deliveries import check_invariants, check_there, objects_of, only_run, run_command
+from deliveries import check_invariants, check_there, objects_of, only_run, run_command, until_free
 
 from hyperplane import DeliveryError, JobContext, JobStopped, current_context
 from hyperplane.rundir import Home, is_locked
@@ -15,11 +15,11 @@ from hyperplane.runs import record
 
 # with this, nothing can be written where the run goes once the job has begun
 BREAK = """
-    import os, shutil
+    import os
     from pathlib import Path
     place = Path(os.environ["HYPERPLANE_OUTPUT_URL"].removeprefix("file://"))
     def break_it():
-        shutil.rmtree(place)
+        os.rename(place, place.with_name("aside"))
         place.write_text("a file in the way")
 """
 BODIES = {
@@ -212,6 +212,7 @@ def test_what_a_killed_script_sealed_is_delivered_by_the_next(folder_place):
     told = {"HYPERPLANE_OUTPUT_URL": folder_place.url, "HYPERPLANE_JOB_ID": "job"}
     assert -signal.SIGKILL == scripts.run(killed, **told).code
     run = only_run()
+    until_free(run)
     assert "interrupted" == record.read(run).outcome
     ended = scripts.run(following, **told)
     assert "1\n" == ended.out

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from deliveries import COMMAND, check_invariants, check_there, objects_of, only_run, run_command
+from deliveries import COMMAND, check_invariants, check_there, objects_of, only_run, run_command, until_free
 
-from hyperplane.rundir import Home, is_locked
+from hyperplane.rundir import Home
 from hyperplane.runs import record
 
 # an uncatchable secret of the environment, which must be nowhere
@@ -103,7 +103,7 @@ def test_a_run_that_cannot_be_delivered_waits(folder_place, name):
     """A success becomes 75; any other exit code stays, and the last line says what waits."""
     body, code, outcome = ENDINGS[name]
     spoil = (
-        "import shutil; shutil.rmtree(os.environ['HYPERPLANE_OUTPUT_URL'][7:]);"
+        "os.rename(os.environ['HYPERPLANE_OUTPUT_URL'][7:-1], 'aside');"
         " open(os.environ['HYPERPLANE_OUTPUT_URL'][7:-1], 'w').close();"
     )
     done = run_command("run", write_job(f"{spoil} {body}"), **told(folder_place))
@@ -152,7 +152,7 @@ def test_whoever_is_killed_loses_nothing(folder_place, who):
         os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=30)
     run = only_run()
-    until(lambda: not is_locked(run.lock))
+    until_free(run)
     outcome = {"job": "failed", "deliverer": "failed"}.get(who, "interrupted")
     code = process.returncode if process.returncode >= 0 else None
     assert (code is None) == (who in {"runner", "both"})
@@ -177,7 +177,7 @@ def test_an_interrupted_run_is_delivered_by_the_next_start(folder_place):
     process.kill()
     process.communicate()
     run = only_run()
-    until(lambda: not is_locked(run.lock))
+    until_free(run)
     done = run_command("run", "true", **told(folder_place))
     assert 0 == done.returncode
     assert f"hyperplane: delivering run {run.run_id}, which waits for it" in done.stderr
@@ -191,7 +191,7 @@ def test_a_run_that_waits_in_vain_does_not_keep_the_next_from_running(folder_pla
     process.kill()
     process.communicate()
     run = only_run()
-    until(lambda: not is_locked(run.lock))
+    until_free(run)
     folder_place.folder.rename(tmp_path / "aside")
     folder_place.folder.write_text("in the way")
     other = {**told(folder_place), "HYPERPLANE_OUTPUT_URL": (tmp_path / "other").as_uri()}
