@@ -136,30 +136,30 @@ class Deliverer:
         Raises `DeliveryError` or `StoreError` where it is not all there; what is there, stays.
         """
         began = time.monotonic()
-        known = self._known_final()
-        if known is not None:
-            return self._done(known, began)
-        self._tail.read_on()
-        contents = self._outputs.contents(self._tail, is_complete=ending.is_complete)
-        rows = self._send_all(contents, ending, progress)
-        if self.ledger.is_resumed:
-            with suppress(StoreError):  # the store may not allow to look: its own rules clean up then
-                self.destination.clean()
-        stray = [path for path in self.ledger.stored if path.startswith(_OF_JOB) and path not in rows]
-        self._delete(stray)
-        final = self._write_down(rows, contents.problems, ending)
-        self._look_over(rows)
-        self._say_final(final)
-        with suppress(StoreError):  # nobody reads it any more
-            self.destination.delete([path for path, _ in self.destination.sizes(LIVE)])
-        return self._done(final, began)
-
-    def _done(self, final: Final, began: float) -> Done:
+        final = self._known_final() or self._deliver(ending, progress)
+        self._tidy()
         sent = self._sender
         took_s = round(time.monotonic() - began, 3)
         summary = Summary(final.files, final.size_bytes, sent.sent_files, sent.sent_bytes, took_s)
         self.ledger.note_final(summary)
         return Done(summary, final.problems)
+
+    def _deliver(self, ending: Ending, progress: Progress) -> Final:
+        self._tail.read_on()
+        contents = self._outputs.contents(self._tail, is_complete=ending.is_complete)
+        rows = self._send_all(contents, ending, progress)
+        final = self._write_down(rows, contents.problems, ending)
+        self._look_over(rows)
+        self._say_final(final)
+        return final
+
+    def _tidy(self) -> None:
+        """Remove what nobody reads any more, and what deliverers that were killed have left."""
+        with suppress(StoreError):
+            self.destination.delete([path for path, _ in self.destination.sizes(LIVE)])
+        if self.ledger.is_resumed:
+            with suppress(StoreError):  # the store may not allow to look: its own rules clean up then
+                self.destination.clean()
 
     def _known_final(self) -> Final | None:
         """Return what an earlier delivery has said last, where it did get there."""
@@ -259,12 +259,13 @@ class Deliverer:
         )
 
     def _look_over(self, rows: Mapping[str, Row]) -> None:
-        """See that everything is there, before saying so: by listing it.
+        """See that everything is there, and nothing else, before saying so: by listing it.
 
         What was there with other contents before is asked for its own: a request that was given up
         may have overtaken the one that came after it.
         """
         there = dict(self.destination.sizes(""))
+        self._delete([path for path in there if path.startswith(_OF_JOB) and path not in rows])
         missing = [path for path, row in rows.items() if there.get(path) != row.stored.size_bytes]
         missing += self._overtaken([rows[path] for path in self.ledger.rewritten & rows.keys()])
         if not missing:

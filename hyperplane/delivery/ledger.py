@@ -78,9 +78,10 @@ class Ledger:
     """The ledger of a run that is being delivered: what it says is known, and it is written on."""
 
     def __init__(self, path: Path) -> None:
+        # somebody was here before
+        self.is_resumed = path.exists()
         self._known = Known.read(path)
         self._lock = threading.Lock()
-        self.is_resumed = bool(self.stored or self.uploads)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o644)
         # a torn line ends here, so that the next one is not glued to it

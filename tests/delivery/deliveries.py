@@ -169,14 +169,18 @@ def manifest_of(there):
     return json.loads(data)
 
 
-def check_there(there):
-    """Check I1 and I2: what is said to be there is, whole; and nothing else is said."""
-    assert not [path for path in there if path.endswith(".part")]
+def check_begun(there):
+    """Check I2 of what may still be on its way: what `final.json` speaks of is there, whole."""
     if "final.json" not in there:
         return
     for row in manifest_of(there)["files"]:
         data = there[row["path"]]
         assert (row["size_bytes"], row["sha256"]) == (len(data), hashlib.sha256(data).hexdigest()), row
+
+
+def check_there(there):
+    """Check I1 and I2 of what has come to its end: what is said to be there is, and nothing else."""
+    check_begun(there)
     listed = {row["path"] for row in manifest_of(there)["files"]}
     assert {"final.json", "manifest.json", "run.json"} | listed == there.keys()
 
@@ -194,7 +198,7 @@ def check_invariants(run, place, *, exit_code, sealed, deliver, tries=3, secrets
 
     `sealed`: what was said to be sealed: name -> the contents that it may have. `deliver`: delivers it.
     """
-    check_there(objects_of(run, place.objects()))
+    check_begun(objects_of(run, place.objects()))
     found = record.read(run)
     if found.delivery == "pending" and exit_code is not None:
         assert exit_code != 0  # I4

@@ -5,7 +5,7 @@ import os
 import threading
 
 import pytest
-from deliveries import BucketPlace, check_invariants, check_there
+from deliveries import BucketPlace, check_begun, check_invariants, check_there
 from faultys3 import (
     FaultyS3,
     Keys,
@@ -215,7 +215,7 @@ def test_expired_keys_wait_and_are_said(faulty_place, local_run):
     server.add(do(expire), operation="PutObject", calls=[4])
     problem = deliver(local_run, faulty_place)
     assert "ExpiredToken" in problem.message
-    check_there(local_run.there(FreeKeys(faulty_place)))
+    check_begun(local_run.there(FreeKeys(faulty_place)))
     server.keys[server.access_key_id] = Keys(server.secret_access_key)
     server.clear()
     check(local_run, faulty_place, sealed)
