@@ -91,6 +91,10 @@ class RunDir(NamedTuple):
         """Copies of what earlier runs sealed, while this one lives."""
         return self.path / "restored"
 
+    def folders_above(self) -> list[Path]:
+        """Return the run's folder, and those above it up to the project's home."""
+        return [self.path, self.job_folder, self.job_folder.parent, self.home.path]
+
     def earlier_runs(self) -> list["RunDir"]:
         """Return the other runs of this job, newest first."""
         return [run for run in runs_in(self.job_folder) if run.path != self.path]

@@ -17,7 +17,7 @@ from hyperplane.delivery.sender import Item, Sender
 from hyperplane.delivery.tail import SealTail, seal_lines
 from hyperplane.errors import DeliveryError, ObjectExistsError, ObjectNotFoundError, OutputError, StoreError
 from hyperplane.masking import Masker
-from hyperplane.rundir import RunDir, write_atomic
+from hyperplane.rundir import RunDir, sync_folder, write_atomic
 from hyperplane.sealing.content import read_content
 from hyperplane.sealing.tree import Tree
 
@@ -74,6 +74,9 @@ class Deliverer:
         Raises `StoreError` where it cannot.
         """
         self.ledger.note_begun(url, str(self._outputs.chosen))
+        # after a power cut the run must be found, to be delivered
+        for folder in self.run.folders_above():
+            sync_folder(folder)
         self.destination.put(self.run.record.name, record)
 
     def close(self) -> None:

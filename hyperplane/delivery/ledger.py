@@ -115,8 +115,9 @@ class Ledger:
         self._note("upload", path=path, **upload._asdict())
 
     def note_begun(self, url: str, outputs: str) -> None:
-        """Note where the run goes, and where its outputs are."""
+        """Note where the run goes, and where its outputs are, and have that on the disk."""
         self._note("begun", url=url, outputs=outputs)
+        os.fsync(self._descriptor)
 
     def note_final(self, summary: Summary) -> None:
         """Note that the whole run is there, and have that on the disk."""

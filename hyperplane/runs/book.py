@@ -54,7 +54,8 @@ class Book:
             **place_in_group(identify(settings, platform, run)),
         )
         book = cls(run, record, masker)
-        book.write()
+        # a run that is to be delivered must be found even after a power cut
+        book.write(durable=plan.destination is not None)
         return book
 
     def change(self, **changes: Any) -> None:

@@ -57,7 +57,7 @@ class OwnRun:
         )
         run, lock = _claimed(home, job.id)
         book = Book(run, _record(run, job, url, environment, masker), masker)
-        book.write()
+        book.write(durable=True)
         brief = Brief.of(run, url, outputs or run.outputs, environment, secrets)
         own = cls(book, lock, RunDelivery(brief, lock))
         try:
