@@ -87,10 +87,8 @@ class Delivering(RuleBasedStateMachine):
             if data is not None:
                 assert there[f"outputs/{name}"] == data
         if self.ending.is_complete:
-            outputs = {
-                path.removeprefix("outputs/"): data for path, data in there.items() if path[:7] == "outputs"
-            }
-            assert self.files == outputs
+            outputs = {path: data for path, data in there.items() if path.startswith("outputs/")}
+            assert {f"outputs/{name}": data for name, data in self.files.items()} == outputs
         for thing in (self.run.outputs, self.run.journal, self.run.lock):
             thing.close()
         shutil.rmtree(self.base)
