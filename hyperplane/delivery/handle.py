@@ -8,13 +8,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
-from hyperplane.delivery.brief import Brief
 from hyperplane.delivery.ledger import Summary
 from hyperplane.errors import EXIT_MISSING_SETTING, DeliveryError
 from hyperplane.locks import renew_after_fork
 from hyperplane.rundir import Lock
+
+if TYPE_CHECKING:
+    from hyperplane.delivery.brief import Brief
 
 TICK_S = 0.1
 BEGIN_PATIENCE_S = 120.0
@@ -33,7 +35,7 @@ class Delivered(NamedTuple):
 class DeliveryProcess:
     """A process that delivers one run, and holds the lock of the run as we do."""
 
-    def __init__(self, brief: Brief, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, brief: "Brief", process: "subprocess.Popen[bytes]") -> None:
         self._brief = brief
         self._process = process
         self._pid = os.getpid()
@@ -43,7 +45,7 @@ class DeliveryProcess:
         renew_after_fork(self)
 
     @classmethod
-    def start(cls, brief: Brief, lock: Lock) -> Self:
+    def start(cls, brief: "Brief", lock: Lock) -> Self:
         """Start it. What it sends while a job runs is what was sealed; it ends when we do."""
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "hyperplane.delivery.process"],

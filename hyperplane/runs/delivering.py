@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperplane import secretsources
 from hyperplane import settings as job_settings
-from hyperplane.delivery.brief import Brief
 from hyperplane.delivery.handle import Delivered, DeliveryProcess
-from hyperplane.delivery.ledger import begun_of
+from hyperplane.delivery.ledger import Begun, begun_of
 from hyperplane.environment import Environment
 from hyperplane.errors import DeliveryError, HyperplaneError, UsageError
 from hyperplane.masking import Masker
@@ -20,6 +19,7 @@ from hyperplane.runs.record import RunRecord
 from hyperplane.stopping import reserve_of
 
 if TYPE_CHECKING:
+    from hyperplane.delivery.brief import Brief
     from hyperplane.runs.signals import Signals
 
 LONGEST_MARGIN_S = 2.0
@@ -58,7 +58,7 @@ class Patience:
 class RunDelivery:
     """The delivery of one run while it is held: begun before the job, gone on with until the end."""
 
-    def __init__(self, brief: Brief, lock: Lock) -> None:
+    def __init__(self, brief: "Brief", lock: Lock) -> None:
         self._brief = brief
         self._lock = lock
         self._process = DeliveryProcess.start(brief, lock)
@@ -120,7 +120,7 @@ def waiting_runs(home: Home) -> list[RunDir]:
 
 def _is_waiting(run: RunDir) -> bool:
     found = record.read(run)
-    is_lost = found.started is None and begun_of(run.delivery) is not None
+    is_lost = found.started is None and found.delivery == "none" and begun_of(run.delivery) is not None
     return (found.delivery == "pending" and found.outcome != "running") or is_lost
 
 
@@ -154,7 +154,7 @@ def deliver(
         try:
             if found.outcome == "succeeded" and Path(begun.outputs) == run.outputs:
                 seal(run, masker)
-            brief = _brief_of(run, begun.url, Path(begun.outputs), masker, environment)
+            brief = _brief_of(run, begun, masker, environment)
             with contextlib.closing(RunDelivery(brief, lock)) as delivery:
                 delivered = delivery.finish(found, patience or Deadline(), progress=progress)
         except HyperplaneError as error:
@@ -164,13 +164,15 @@ def deliver(
         return Told(run, found, delivered)
 
 
-def _brief_of(run: RunDir, url: str, outputs: Path, masker: Masker, environment: Environment | None) -> Brief:
+def _brief_of(run: RunDir, begun: Begun, masker: Masker, environment: Environment | None) -> "Brief":
+    from hyperplane.delivery.brief import Brief
+
     environment = environment or Environment.capture()
     settings = job_settings.load(environment)
     sources = secretsources.standard_sources(environment, settings)
     secretsources.register_all(masker, environment, sources)
     secrets = {name: found.value for name, found in secretsources.find_all(sources).items()}
-    return Brief.of(run, url, outputs, environment, secrets)
+    return Brief.of(run, begun.url, Path(begun.outputs), environment, secrets)
 
 
 def deliver_waiting(

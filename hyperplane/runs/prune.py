@@ -45,7 +45,8 @@ def _prune_one(run: RunDir, *, dry_run: bool) -> Pruned | None:
     with contextlib.closing(lock):
         found = record.read(run)
         # a record that cannot be read does not make a run worthless
-        if found.delivery == "pending" or (found.started is None and begun_of(run.delivery) is not None):
+        is_lost = found.started is None and found.delivery == "none" and begun_of(run.delivery) is not None
+        if found.delivery == "pending" or is_lost:
             return None
         pruned = Pruned(run.run_id, found.job_id, _size_of(run.path))
         if not dry_run:

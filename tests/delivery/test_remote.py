@@ -1,4 +1,4 @@
-"""What is delivered is found again: restored by the next attempt, listed, fetched; nothing else is believed."""
+"""What is delivered is found again: restored by the next attempt, listed, fetched; no more is believed."""
 
 import json
 import shutil
@@ -161,19 +161,16 @@ def test_a_run_is_fetched_and_verified(place):
     done = run_command("fetch", "last", "--from", place.url, **told)
     assert 0 == done.returncode, done.stderr
     folder = Path(run.run.run_id)
-    there = {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    there = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
     expected = run.there(place)
     assert {path: data for path, data in expected.items() if path != "run.json"} == there
     stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("outputs/*")}
     (folder / "outputs" / "last").write_text("changed here")
     done = run_command("fetch", run.run.run_id[:13], str(folder), "--from", place.url, "--json", **told)
     assert 0 == done.returncode, done.stderr
-    assert ("succeeded", len(expected) - 3) == (
-        json.loads(done.stdout)["outcome"],
-        json.loads(done.stdout)["files"],
-    )
+    answer = json.loads(done.stdout)
+    assert ("succeeded", len(expected) - 3) == (answer["outcome"], answer["files"])
     assert b"x" == (folder / "outputs" / "last").read_bytes()
     kept = [path for path in stamps if path.name != "last"]
     assert all(stamps[path] == path.stat().st_mtime_ns for path in kept)
