@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hyperplane.errors import (
         ContextClosedError,
         CredentialsError,
+        DeliveryError,
         HyperplaneError,
         HyperplaneWarning,
         InputError,
@@ -82,6 +83,7 @@ __all__ = [
     "OUTPUT_FILES_DIR_ABS",
     "ContextClosedError",
     "CredentialsError",
+    "DeliveryError",
     "HyperplaneError",
     "HyperplaneWarning",
     "InputError",

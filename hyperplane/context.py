@@ -1,6 +1,7 @@
 """`JobContext`: what a job needs, found and given back; the table of contents of the product."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, Unpack, cast, overload
@@ -9,13 +10,14 @@ from typing_extensions import TypeVar
 
 from hyperplane import current
 from hyperplane.environment import Environment, StrPath
-from hyperplane.errors import ContextClosedError, JobStopped, UsageError
+from hyperplane.errors import EXIT_STOPPED, ContextClosedError, DeliveryError, JobStopped, UsageError
 from hyperplane.job import Job
 from hyperplane.parts import Given, Parts
 from hyperplane.settings import JobSettings
 
 if TYPE_CHECKING:
     import logging
+    from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from hyperplane.facets.params import Params
     from hyperplane.facets.s3 import S3
     from hyperplane.facets.secrets import Secrets
+    from hyperplane.runs.record import Outcome
     from hyperplane.secretsources import SecretSource
 
 P = TypeVar("P", default="Params")
@@ -213,7 +216,11 @@ class JobContext(Generic[P]):
         parts = self._open("the `with` block")
         if self._is_entered and not self._is_forked:
             raise UsageError("this context is entered already", hint="current_context() returns it.")
-        parts.begin()
+        try:
+            parts.begin(is_guest=self._is_copy or self._is_forked)
+        except DeliveryError as error:
+            self._said(error)
+            raise
         self._is_entered = True
         current.enter(self)
         try:
@@ -233,6 +240,7 @@ class JobContext(Generic[P]):
         if self._is_forked:
             return
         is_failure = error is not None and not _is_success(error)
+        self._parts.ending = _ending_of(error, was_stopped)
         failures = self._close(is_success=not (is_failure or was_stopped))
         stopping.uninstall()
         if is_failure:
@@ -240,7 +248,7 @@ class JobContext(Generic[P]):
         elif was_stopped:
             raise self._note(JobStopped(stopping.reason or ""), failures) from None
         elif failures:
-            raise self._note(failures[0], failures[1:])
+            raise self._first(failures) from error
 
     def close(self) -> None:
         """Close what the context has made, and only that. Leaving the `with` block does it too."""
@@ -257,7 +265,8 @@ class JobContext(Generic[P]):
         if any(map(self._parts.masker.contains_secret, given.argv or ())):
             raise TypeError("a JobContext with a secret in argv cannot be pickled: make one over there")
         known = {"params": self._parts.declared_params, "argv": given.argv, "env_file": given.env_file}
-        return _unpickled, (type(self), known, self.job)
+        run = self._parts.run
+        return _unpickled, (type(self), known, self.job, None if run is None else run.path)
 
     def __repr__(self) -> str:
         # a traceback may show a context that could not be made
@@ -294,6 +303,20 @@ class JobContext(Generic[P]):
         self._is_closed = True
         return self._parts.close(is_success=is_success)
 
+    def _first(self, failures: Sequence[Exception]) -> Exception:
+        """Return the first failure, with the others noted."""
+        first = self._note(failures[0], failures[1:])
+        return self._said(first) if isinstance(first, DeliveryError) else first
+
+    def _said(self, error: DeliveryError) -> DeliveryError:
+        """Return an error that is told on stderr: Python says nothing of a `SystemExit`."""
+        from hyperplane.journal import say
+
+        error.is_said = True
+        lines = [f"hyperplane: error: {error.message}", *([f"  {error.hint}"] if error.hint else [])]
+        say("\n".join(lines), self._parts.masker)
+        return error
+
     def _note(self, error: E, failures: Sequence[Exception]) -> E:
         for failure in failures:
             from hyperplane.journal import say
@@ -309,8 +332,26 @@ def _is_success(error: BaseException) -> bool:
     return is_zero or (isinstance(error, SystemExit) and error.code is None)
 
 
-def _unpickled(kind: type[JobContext[Any]], known: dict[str, Any], job: Job) -> JobContext[Any]:
+def _ending_of(error: BaseException | None, was_stopped: bool) -> "tuple[Outcome, int]":
+    """Return how a block ended, and the exit code of a script that ends with it."""
+    if isinstance(error, JobStopped) or (was_stopped and (error is None or _is_success(error))):
+        return "stopped", EXIT_STOPPED
+    match error:
+        case None:
+            return "succeeded", 0
+        case _ if _is_success(error):
+            return "succeeded", 0
+        case SystemExit(code=int(code)):
+            return "failed", code & 0xFF
+        case KeyboardInterrupt():
+            return "failed", 128 + signal.SIGINT
+    return "failed", 1
+
+
+def _unpickled(
+    kind: type[JobContext[Any]], known: dict[str, Any], job: Job, run: "Path | None"
+) -> JobContext[Any]:
     context = kind(**known)
-    context._parts.adopt(job)  # noqa: SLF001 - the other half of __reduce__
+    context._parts.adopt(job, run)  # noqa: SLF001 - the other half of __reduce__
     context._is_copy = True  # noqa: SLF001
     return context

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperplane import exposure, secretsources, settings
 from hyperplane.environment import Environment, Origin
-from hyperplane.errors import HyperplaneError, OutputError, UsageError, VaultError
+from hyperplane.errors import HyperplaneError, OutputError, VaultError
 from hyperplane.explain import Explanation, Row, setting_rows
 from hyperplane.facets.inputs import Inputs
 from hyperplane.facets.secrets import Secrets
@@ -18,6 +18,7 @@ from hyperplane.rundir import Home, new_part_name
 from hyperplane.runs import jobfile
 from hyperplane.runs.finding import working_folder
 from hyperplane.runs.jobfile import JobFile
+from hyperplane.runs.plan import output_url_of
 from hyperplane.secretsources import FoundSecret
 from hyperplane.secretsources.vault import Vault
 from hyperplane.secretsources.vault.key import repository_of
@@ -147,12 +148,7 @@ class _Examination:
         sources = secretsources.standard_sources(self._environment, self._settings)
         secretsources.register_all(self._masker, self._environment, sources)
         self.problems.extend(Problem(False, warning) for warning in self._masker.warnings)
-        if self._job is not None and self._job.output_url and self._settings.is_locked("output_url"):
-            origin = self._settings.origin("output_url")
-            message = f"output_url in {self._job.path} has no effect: it is {origin.kind}"
-            self.problems.append(Problem(False, message))
-        if self._settings.output_url or (self._job is not None and self._job.output_url):
-            raise UsageError("an output URL is set, and this version delivers nothing yet", hint="Unset it.")
+        output_url_of(self._job, self._settings)
 
     def _see_parameters(self) -> None:
         declared = {} if self._job is None else self._job.parameters

@@ -22,6 +22,7 @@
     │   ├── ObjectNotFoundError (FileNotFoundError)  no such object, folder or bucket
     │   ├── ObjectExistsError (FileExistsError)  an object that was to be new is there already
     │   └── ObjectChangedError                 an object or file changed while it was copied
+    ├── DeliveryError (SystemExit)             a run could not be brought to its destination, and waits for it
     ├── TransferError (OSError)                files that could not be copied, beside others that were
     ├── JobFileError (ValueError)              a job file that cannot be run
     ├── RunNotFoundError (LookupError)         no run, or more than one, goes by that name
@@ -194,6 +195,23 @@ class ObjectExistsError(StoreError, FileExistsError):
 
 class ObjectChangedError(StoreError):
     """An object, or the file that was to become one, changed while it was copied."""
+
+
+class DeliveryError(HyperplaneError, SystemExit):
+    """A run could not be brought to its destination; it stays on the disk, to be delivered later.
+
+    `run_id`: which run; `url`: where it was to go. A `SystemExit` too: a script that nobody catches it in
+    ends with the exit code that says so. `is_said`: a context has told of it on stderr.
+    """
+
+    run_id: str = ""
+    url: str = ""
+    is_said: bool = False
+    exit_code = EXIT_NOT_DELIVERED
+
+    def __init__(self, message: str, *, hint: str = "", **data: Any) -> None:
+        super().__init__(message, hint=hint, **data)
+        self.code = self.exit_code
 
 
 class TransferError(HyperplaneError, OSError):

@@ -332,10 +332,10 @@ def _seals(events: Iterable[Mapping[str, Any]]) -> Seals:
         match event:
             case {"kind": "sealing", "name": str(name), "output": str(output), "part": str(part)}:
                 version = versions.setdefault((output, part), Version(output, {}))
-                version.files[name] = _sealed(event)
+                version.files[name] = sealed_of(event)
                 unfinished[name] = version
             case {"kind": "sealed", "name": str(name)}:
-                sealed[name] = _sealed(event)
+                sealed[name] = sealed_of(event)
                 versions[number] = Version(name, {name: sealed[name]})
                 unfinished.pop(name, None)
             case {"kind": "removed", "name": str(name)}:
@@ -346,7 +346,9 @@ def _seals(events: Iterable[Mapping[str, Any]]) -> Seals:
     return Seals(sealed, tuple(left.values()), tuple(versions.values()))
 
 
-def _sealed(event: Mapping[str, Any]) -> Sealed:
+def sealed_of(event: Mapping[str, Any]) -> Sealed:
+    """Return the output that an event speaks of."""
+    """Return the output that an event about it speaks of."""
     match event:
         case {"name": name, "size_bytes": int(size), "sha256": str(digest)}:
             mtime, ctime, inode = (_whole(event.get(about)) for about in ("mtime_ns", "ctime_ns", "inode"))

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from hyperplane import secretsources, settings
 from hyperplane.environment import Environment, StrPath
-from hyperplane.errors import HyperplaneWarning, OutputError, SettingsError
+from hyperplane.errors import HyperplaneWarning, OutputError
 from hyperplane.job import Job, identify
 from hyperplane.locks import ForkSafeLock
 from hyperplane.masking import Masker, process_masker
@@ -22,6 +22,7 @@ from hyperplane.stopping import Stopping, reserve_of, working_time_under_runner
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from hyperplane.delivery.remote import RemoteRun
     from hyperplane.facets.events import Events
     from hyperplane.facets.inputs import Inputs
     from hyperplane.facets.outputs import Outputs
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from hyperplane.facets.secrets import Secrets
     from hyperplane.inputcache import InputCache
     from hyperplane.journal import Journal
+    from hyperplane.runs.own import OwnRun
+    from hyperplane.runs.record import Outcome
     from hyperplane.transfer import Transfer
 
 T = TypeVar("T")
@@ -87,15 +90,11 @@ class Parts:
         self.lock = ForkSafeLock()
         self.built: dict[str, Any] = {}
         self._clean_ups: list[Callable[[], object]] = []
-        self._is_success = False
+        self._is_success = self._is_sealed = False
         self.environment = Environment.capture(given.environ, env_file=given.env_file)
         self.settings = settings.load(self.environment)
-        if self.settings.output_url is not None:
-            raise SettingsError(
-                "HYPERPLANE_OUTPUT_URL is set, and this version delivers nothing yet",
-                hint="Unset it, or set it to `none` and keep the outputs where they are.",
-                names=("HYPERPLANE_OUTPUT_URL",),
-            )
+        self.ending: tuple[Outcome, int] = "failed", 1
+        self._own_run: OwnRun | None = None
 
     @part
     def run(self) -> RunDir | None:
@@ -250,8 +249,10 @@ class Parts:
             journal=self.journal,
             rank=self.job.rank,
             earlier=self._earlier_runs(),
+            delivered=self._delivered_runs,
             keep_out=[self._home.path],
         )
+        self._warn_of_no_delivery()
         self.closes(lambda: outputs.close(is_success=self._is_success))
         return outputs
 
@@ -265,10 +266,20 @@ class Parts:
     def _refuse_a_disk_that_is_lost(self) -> None:
         platform = self.environment.platform
         where = self.settings.home if self.run is not None else self.given.outputs or self.settings.output_dir
-        if platform.disk_is_lost and where is None and not self.settings.delivers_nowhere_on_purpose:
+        is_lost = platform.disk_is_lost and where is None and self.settings.output_url is None
+        if is_lost and not self.settings.delivers_nowhere_on_purpose:
             raise OutputError(
                 f"the disk of a {platform.name} job is gone when the job ends, and its outputs with it",
                 hint="Set HYPERPLANE_OUTPUT_DIR to a folder that stays, or HYPERPLANE_OUTPUT_URL to `none`.",
+            )
+
+    def _warn_of_no_delivery(self) -> None:
+        if self.settings.output_url is not None and self.run is None:
+            warnings.warn(
+                "what is written here is not delivered to HYPERPLANE_OUTPUT_URL: nobody knows when the job"
+                " ends; use `with hyperplane.JobContext()` or `hyperplane run`",
+                HyperplaneWarning,
+                stacklevel=5,
             )
 
     def _earlier_runs(self) -> list[RunDir]:
@@ -277,6 +288,19 @@ class Parts:
         if self.settings.job_id is None:
             return []
         return runs_in(self._home.job_folder(self.settings.job_id))
+
+    def _delivered_runs(self) -> "Iterable[RemoteRun]":
+        """Return the runs of this job at its destination, newest first."""
+        url, job_id = self.settings.output_url, self.settings.job_id
+        if url is None or (self.run is None and job_id is None):
+            return ()
+        from hyperplane.delivery.brief import Keys, open_destination
+        from hyperplane.delivery.remote import runs_at
+
+        keys = Keys({}, self.secret_sources)
+        destination = open_destination(url, self.environment, self.settings, keys, self.masker)
+        folder = self._home.job_folder(job_id or "") if self.run is None else self.run.job_folder
+        return runs_at(destination, folder.name)
 
     @property
     def _home(self) -> Home:
@@ -341,7 +365,8 @@ class Parts:
     def stopping(self) -> Stopping:
         """Whether the job was asked to stop."""
         grace_s = self.settings.grace_s
-        working_s = grace_s - reserve_of(grace_s) if self.run is None else working_time_under_runner(grace_s)
+        has_runner = self.run is not None and self._own_run is None
+        working_s = working_time_under_runner(grace_s) if has_runner else grace_s - reserve_of(grace_s)
         return Stopping(
             grace_s=grace_s,
             working_s=working_s,
@@ -358,14 +383,53 @@ class Parts:
         """Seal what the job left in the outputs folder, where the run is ours; a runner seals its own."""
         if self.owns_run:
             self.outputs.seal_all()
+        self._is_sealed = True
 
     def closes(self, close: Callable[[], object]) -> None:
         """Have `close` called when the context closes, before what was registered earlier."""
         self._clean_ups.append(close)
 
-    def begin(self) -> None:
-        """Know every secret, have wrong parameters be an error now, and warn of options that nobody reads."""
+    def begin(self, *, is_guest: bool = False) -> None:
+        """Know every secret, have wrong parameters be an error now, and make the run where nobody else has.
+
+        `is_guest`: another process looks after the run.
+        """
         self.masker  # noqa: B018 - what is known from here on is in no traceback either
+        self._check_params()
+        if not is_guest and self.settings.output_url is not None and self.run is None:
+            self._begin_own_run(self.settings.output_url)
+
+    def _begin_own_run(self, url: str) -> None:
+        from hyperplane.facets.outputs import seal_run
+        from hyperplane.runs.own import OwnRun
+
+        given = self.given.outputs or self.settings.output_dir
+        folder = given if isinstance(given, str | os.PathLike) else None
+        found = secretsources.find_all(self.secret_sources)
+        own = OwnRun.begin(
+            self._home,
+            self.job,
+            url,
+            outputs=None if folder is None else self.environment.folder / os.fspath(folder),
+            environment=self.environment,
+            secrets={name: secret.value for name, secret in found.items()},
+            masker=self.masker,
+            seal=seal_run,
+        )
+        job = replace(self.job, run_id=own.run.run_id)
+        # what was made before there was a run is made anew
+        for name in ("journal", "events", "outputs", "log"):
+            self.built.pop(name, None)
+        self.built |= {"run": own.run, "job": job}
+        self.owns_run, self._own_run = True, own
+        # the last of all: every event is written then
+        self._clean_ups.insert(0, lambda: self._finish_own_run(own))
+
+    def _finish_own_run(self, own: "OwnRun") -> None:
+        outcome, exit_code = self.ending
+        own.finish(outcome, exit_code, is_sealed=self._is_sealed, stop=self.stopping)
+
+    def _check_params(self) -> None:
         if self.declared_params is None:
             return
         from hyperplane.facets import params
@@ -375,11 +439,13 @@ class Parts:
             warnings.warn(
                 f"nobody reads {', '.join(unread)} of the command line: give JobContext argv=sys.argv[1:]",
                 HyperplaneWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
-    def adopt(self, job: Job) -> None:
+    def adopt(self, job: Job, run: Path | None) -> None:
         """Be the same job and run as the context that was pickled; rank and platform are detected anew."""
+        if run is not None and is_locked(RunDir(run).lock):
+            self.built["run"] = RunDir(run)
         here = self.job
         self.built["job"] = replace(here, id=job.id, run_id=job.run_id, name=job.name)
 

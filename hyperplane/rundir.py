@@ -72,9 +72,28 @@ class RunDir(NamedTuple):
         return self.path / "outputs"
 
     @property
+    def delivery(self) -> Path:
+        """`delivery.jsonl`: what of the run has reached its destination; written by who delivers it alone."""
+        return self.path / "delivery.jsonl"
+
+    @property
+    def manifest(self) -> Path:
+        """`manifest.json`: everything that is delivered, with size and sha256."""
+        return self.path / "manifest.json"
+
+    @property
+    def final(self) -> Path:
+        """`final.json`: how the run ended, and the sha256 of its manifest; delivered last of all."""
+        return self.path / "final.json"
+
+    @property
     def restored(self) -> Path:
         """Copies of what earlier runs sealed, while this one lives."""
         return self.path / "restored"
+
+    def folders_above(self) -> list[Path]:
+        """Return the run's folder, and those above it up to the project's home."""
+        return [self.path, self.job_folder, self.job_folder.parent, self.home.path]
 
     def earlier_runs(self) -> list["RunDir"]:
         """Return the other runs of this job, newest first."""
@@ -249,6 +268,11 @@ class Lock:
                 return cls(descriptor)
         os.close(descriptor)
         return None
+
+    @property
+    def descriptor(self) -> int:
+        """The open file; a process that is given it holds the lock too, until both have closed it."""
+        return self._descriptor
 
     def close(self) -> None:
         """Let the lock go."""

@@ -17,7 +17,7 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 from hyperplane.context import ContextOptions, JobContext
-from hyperplane.errors import HyperplaneError, UsageError
+from hyperplane.errors import DeliveryError, HyperplaneError, UsageError
 from hyperplane.masking import process_masker
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def _call(main: Callable[[Any], object], context: JobContext[Any]) -> None:
 def _print_error(error: HyperplaneError) -> int:
     from hyperplane.journal import say
 
+    if isinstance(error, DeliveryError) and error.is_said:
+        return error.exit_code
     lines = [f"hyperplane: error: {error.message}", *([f"  {error.hint}"] if error.hint else [])]
     say("\n".join(lines), process_masker())
     return error.exit_code

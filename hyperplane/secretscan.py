@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -42,14 +43,34 @@ def scan(masker: Masker, outputs: Iterable[tuple[str, Path]], *, events: Path | 
     return [finding for name, path in named for finding in _findings(search, masker, name, path)]
 
 
+def scan_open(masker: Masker, name: str, descriptor: int) -> list[Finding]:
+    """Do the same for one file that is open for reading; its position changes.
+
+    Raises `OutputError` where it cannot be read.
+    """
+    search = Search(masker)
+    with _read_errors(masker.mask(name)), open(descriptor, "rb", buffering=0, closefd=False) as file:
+        file.seek(0)
+        return list(_findings_in(search, masker, name, file))
+
+
 def _findings(search: Search, masker: Masker, name: str, path: Path) -> Iterator[Finding]:
+    with _read_errors(masker.mask(name)), _opened(path) as file:
+        yield from _findings_in(search, masker, name, file)
+
+
+def _findings_in(search: Search, masker: Masker, name: str, file: BinaryIO) -> Iterator[Finding]:
     shown = masker.mask(name)
     for secret, _ in search.names_in([os.fsencode(name)]):
         yield Finding(shown, None, secret)
+    for secret, line in search.names_in(_chunks(file)):
+        yield Finding(shown, line, secret)
+
+
+@contextmanager
+def _read_errors(shown: str) -> Iterator[None]:
     try:
-        with _opened(path) as file:
-            for secret, line in search.names_in(_chunks(file)):
-                yield Finding(shown, line, secret)
+        yield
     except OSError as error:
         raise OutputError(
             f"{shown} cannot be looked through for secrets: {error.strerror or error}",

@@ -42,9 +42,10 @@ _PLATFORM_FACTS = {
 }
 
 # In our words, because those of pydantic and of the standard library may hold the value.
+DESTINATIONS = "s3://bucket/prefix/, file:///folder/ or none"
 _MEANT = {
     "attempt": "a whole number from 1 on",
-    "output_url": "s3://bucket/prefix/, file:///folder/ or none",
+    "output_url": DESTINATIONS,
     "s3_endpoint_url": "http://host:port or https://host:port",
     "cache_limit": "a number of bytes, or one with a unit, such as 200GB or 0.5 TiB",
     "log_format": "auto, console or json",
@@ -78,7 +79,8 @@ def _catchable(names: tuple[str, ...]) -> tuple[str, ...]:
     return full
 
 
-def _destination(url: str) -> str | None:
+def destination_of(url: str) -> str | None:
+    """Return a destination, None for `none`. Raises `ValueError` for what is no destination."""
     if url == "none":
         return None
     if _OUTPUT_URL.fullmatch(url) is None:
@@ -138,7 +140,7 @@ class JobSettings(BaseSettings):
         None, description="`module:function`, which returns a source of secrets of your own."
     )
     output_dir: NonEmpty | None = Field(None, description="The folder for outputs.")
-    output_url: Annotated[str | None, AfterValidator(_destination)] = Field(
+    output_url: Annotated[str | None, AfterValidator(destination_of)] = Field(
         None, description="Where outputs are delivered; `none` for nowhere, said on purpose."
     )
     home: NonEmpty | None = Field(None, description="The folder in which `.hyperplane` lies.")

@@ -39,10 +39,11 @@ def working_time_under_runner(grace_s: float) -> float:
 class Stopping:
     """Whether the job was asked to stop, how long it has left, and whom to tell.
 
-    `working_s`: seconds between the request and the moment at which a job that goes on is ended by
-    `JobStopped` in the main thread. `deadline`: when the platform ends the job; the request comes
+    `grace_s`: seconds from the request until the job is gone. `working_s`: until a job that goes on is
+    ended by `JobStopped` in the main thread. `deadline`: when the platform ends the job; the request comes
     `grace_s` before it. `on_request`: called once with the reason, in a thread of its own.
-    `was_seen`: the job has learned of the request, by a poll, a callback or `JobStopped`.
+    `requested_at`: when the request came, on the monotonic clock. `was_seen`: the job has learned of it,
+    by a poll, a callback or `JobStopped`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Stopping:
         deadline: datetime | None = None,
         on_request: Callable[[str], object] | None = None,
     ) -> None:
+        self.grace_s = grace_s
         self._working_s = working_s
         self._signals = tuple(getattr(signal, name) for name in dict.fromkeys(("SIGTERM", *signals)))
         self._stop_at = None if deadline is None else deadline.timestamp() - grace_s
@@ -61,6 +63,7 @@ class Stopping:
         self._on_request = on_request
         self._first = deque([None])  # emptied by the first request; popleft is atomic without a lock
         self._reason: str | None = None
+        self.requested_at: float | None = None
         self._work_ends_at = math.inf
         self._previous: dict[int, Any] = {}
         self._outer: Stopping | None = None
@@ -151,7 +154,8 @@ class Stopping:
             self._first.popleft()
         except IndexError:
             return
-        self._work_ends_at = time.monotonic() + (self._working_s if deadline_s is None else deadline_s)
+        self.requested_at = time.monotonic()
+        self._work_ends_at = self.requested_at + (self._working_s if deadline_s is None else deadline_s)
         self._reason = reason
         _start(self._tell, reason)
         _start(self._follow)

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 import scripts
 
-from hyperplane import HyperplaneWarning, JobContext, OutputError, OutputNameError, SettingsError, journal
+from hyperplane import HyperplaneWarning, JobContext, OutputError, OutputNameError, journal
 from hyperplane.rundir import Home, Lock
 from hyperplane.runs.record import RunRecord
 
@@ -179,11 +179,14 @@ def test_a_job_with_a_made_up_id_has_no_earlier_runs():
     assert JobContext(environ={}).outputs.restore("last.txt") is None
 
 
-def test_an_output_url_is_refused_by_this_version():
-    """Rather than a job whose outputs do not arrive, an error that says so."""
-    with pytest.raises(SettingsError, match="delivers nothing yet") as caught:
-        JobContext(environ={"HYPERPLANE_OUTPUT_URL": "s3://bucket/runs/"})
-    assert ("HYPERPLANE_OUTPUT_URL",) == caught.value.names
+def test_outputs_of_a_context_that_is_not_entered_go_nowhere_and_say_so(tmp_path):
+    """Nobody knows when a job without a `with` block ends: the first use of its outputs warns."""
+    context = JobContext(environ={"HYPERPLANE_OUTPUT_URL": f"file://{tmp_path}/there/"})
+    with pytest.warns(HyperplaneWarning, match="not delivered to HYPERPLANE_OUTPUT_URL") as caught:
+        context.outputs.write_text("a.txt", "a")
+    context.close()
+    assert [__file__] == [warned.filename for warned in caught]
+    assert not (tmp_path / "there").exists()
 
 
 def test_no_delivery_may_be_said_on_purpose(tmp_path):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyperplane.cli import doctor, run, runs, s3, secrets
+from hyperplane.cli import deliver, doctor, run, runs, s3, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 GROUPS: "tuple[Callable[[typer.Typer], None], ...]" = (
     run.add_to,
     runs.add_to,
+    deliver.add_to,
     s3.add_to,
     secrets.add_to,
     doctor.add_to,

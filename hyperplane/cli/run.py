@@ -1,15 +1,10 @@
 """`hyperplane run`: runs a job file or a command."""
 
-import contextlib
 import gc
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
-
-if TYPE_CHECKING:
-    from hyperplane.masking import Masker
-    from hyperplane.rundir import RunDir
 
 
 class RunCommand(TyperCommand):
@@ -59,6 +54,7 @@ def run(
     128+N after signal N (143 stopped), 124 out of time, 126 and 127 for a command that cannot be run or
     is not there, 64 usage, 65 a bad job file, 78 a missing secret, setting or input.
     """
+    from hyperplane.facets.outputs import seal_run
     from hyperplane.runs import runner
     from hyperplane.runs.plan import Request
 
@@ -67,13 +63,4 @@ def run(
     )
     gc.freeze()
     gc.enable()
-    return runner.run(request, seal=_seal)
-
-
-def _seal(run: "RunDir", masker: "Masker") -> None:
-    """Seal what the job left in its outputs folder; here, for the runner knows no facet."""
-    from hyperplane.facets.outputs import Outputs
-    from hyperplane.journal import Journal
-
-    with contextlib.closing(Journal(run.events, masker)) as journal:
-        Outputs(run.outputs, masker=masker, journal=journal).seal_all()
+    return runner.run(request, seal=seal_run)

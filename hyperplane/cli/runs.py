@@ -1,11 +1,14 @@
 """`hyperplane runs`, `show`, `logs` and `prune`: what has been run, and what became of it."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hyperplane.runs.finding import home_near, working_folder
+
+if TYPE_CHECKING:
+    from hyperplane.runs.record import RunRecord
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The beginning of a run id or job id, or `last`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -17,15 +20,33 @@ def add_to(app: typer.Typer) -> None:
         app.command(command.__name__)(command)
 
 
-def runs(as_json: Json = False) -> None:
-    """List the runs of this project, newest first."""
+def runs(
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="URL", help="List those at a destination instead.", show_default=False
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the runs of this project, or those at a destination, newest first."""
     from hyperplane.cli import tables
-    from hyperplane.runs.survey import survey
 
-    records = survey(home_near(working_folder()))
+    records = _records_of(url)
     tables.print_json({"runs": [found.as_dict() for found in records]}) if as_json else tables.print_runs(
         records
     )
+
+
+def _records_of(url: str | None) -> "list[RunRecord]":
+    if url is None:
+        from hyperplane.runs.survey import survey
+
+        return survey(home_near(working_folder()))
+    from hyperplane.masking import process_masker
+    from hyperplane.runs import elsewhere
+
+    return elsewhere.survey(elsewhere.open_url(url, process_masker(), folder=working_folder()))
 
 
 def show(run: Run = "last", as_json: Json = False) -> None:

@@ -4,13 +4,17 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hyperplane.delivery.manifest import Final
 from hyperplane.journal import one_line, write_line
 from hyperplane.runs.closing import duration_text, near
+from hyperplane.runs.delivering import Told
 from hyperplane.runs.prune import Pruned
 from hyperplane.runs.record import RunRecord
-from hyperplane.runs.survey import Details, duration_s
+from hyperplane.runs.showing import rate_text, size_text
+from hyperplane.runs.survey import DeliveryState, Details, duration_s
 from hyperplane.stores import ObjectInfo
 from hyperplane.transfer.outcome import Transfer
 
@@ -62,12 +66,13 @@ def details_dict(found: Details) -> dict[str, Any]:
         "reports": list(found.reports),
         "metrics": dict(found.metrics),
         "progress": found.progress,
+        "delivery": found.delivery._asdict(),
     }
 
 
 def print_details(found: Details) -> None:
     """Print everything about a run."""
-    _print_table(_facts(found.record))
+    _print_table([*_facts(found.record), *_delivery_facts(found.delivery)])
     if found.record.problems:
         _print_section("problems", [(problem,) for problem in found.record.problems])
     _print_section(f"outputs in {near(found.run.outputs)}", _output_rows(found))
@@ -77,9 +82,9 @@ def print_details(found: Details) -> None:
 
 def print_pruned(removed: Sequence[Pruned], *, dry_run: bool) -> None:
     """Print what was removed, or would be."""
-    _print_table([(run.run_id, run.job_id, _size(run.size_bytes)) for run in removed])
+    _print_table([(run.run_id, run.job_id, size_text(run.size_bytes)) for run in removed])
     count = counted(len(removed), "run")
-    room = _size(sum(run.size_bytes for run in removed))
+    room = size_text(sum(run.size_bytes for run in removed))
     write_line(sys.stdout, f"{count} {'would be removed' if dry_run else 'removed'}, {room}")
 
 
@@ -94,7 +99,7 @@ def print_objects(found: Sequence[ObjectInfo]) -> None:
     rows = [(_time(info.modified), f"{info.size_bytes:>12}", info.key) for info in found]
     if rows:
         _print_table(rows)
-    size = _size(sum(info.size_bytes for info in found))
+    size = size_text(sum(info.size_bytes for info in found))
     write_line(sys.stdout, f"{counted(len(found), 'object')}, {size}")
 
 
@@ -111,10 +116,8 @@ def transfer_dict(copied: Transfer) -> dict[str, Any]:
 
 def transfer_text(copied: Transfer) -> str:
     """Return what was copied in one line: files, bytes, rate."""
-    rate = f"{_size(int(copied.bytes_per_second))}/s"
-    text = (
-        f"{counted(len(copied.files), 'file')}, {_size(copied.size_bytes)}, in {copied.seconds:.1f} s, {rate}"
-    )
+    files, size = counted(len(copied.files), "file"), size_text(copied.size_bytes)
+    text = f"{files}, {size}, in {copied.seconds:.1f} s, {size_text(int(copied.bytes_per_second))}/s"
     return f"{text}, {len(copied.skipped)} unchanged" if copied.skipped else text
 
 
@@ -152,8 +155,60 @@ def _facts(record: RunRecord) -> list[tuple[str, ...]]:
     return [(name, value) for name, value in facts.items() if value]
 
 
+def _delivery_facts(state: DeliveryState) -> list[tuple[str, ...]]:
+    if state.url is None:
+        return []
+    facts: list[tuple[str, ...]] = [("destination", state.url)]
+    if state.done is not None:
+        there = f"{state.done.files} files, {size_text(state.done.size_bytes)}"
+        facts.append(("delivered", there + rate_text(state.done.sent_bytes, state.done.seconds)))
+    else:
+        waiting = f"{state.waiting_files} sealed outputs, {size_text(state.waiting_bytes)}"
+        there = f"{state.stored_files} files, {size_text(state.stored_bytes)}"
+        facts += [("there", there), ("waiting", waiting)]
+    return facts
+
+
+def print_told(told: Sequence[Told]) -> None:
+    """Print what became of runs that were to be delivered."""
+    for one in told:
+        write_line(sys.stdout, one_line(f"{one.run.run_id}  {_told_text(one)}"))
+    if not told:
+        write_line(sys.stdout, "no run waits to be delivered")
+
+
+def _told_text(told: Told) -> str:
+    if told.problem is not None:
+        return f"pending: {told.problem.message}"
+    if told.delivered is None:
+        return "was delivered already"
+    done = told.delivered.summary
+    sent = f"{done.sent_files} files, {size_text(done.sent_bytes)} sent"
+    return f"delivered: {sent}{rate_text(done.sent_bytes, done.seconds)}; {done.files} files in all"
+
+
+def told_dict(told: Told) -> dict[str, Any]:
+    """Return the same of one run as plain data."""
+    done = None if told.delivered is None else told.delivered.summary._asdict()
+    problem = None if told.problem is None else told.problem.message
+    delivery = "pending" if problem else "delivered"
+    return {"run_id": told.run.run_id, "delivery": delivery, "sent": done, "problem": problem}
+
+
+def fetched_dict(final: Final, folder: Path) -> dict[str, Any]:
+    """Return what was fetched as plain data."""
+    sizes = {"files": final.files, "size_bytes": final.size_bytes}
+    return {"run_id": final.run_id, "outcome": final.outcome, "folder": str(folder), **sizes}
+
+
+def print_fetched(final: Final, folder: Path) -> None:
+    """Print what was fetched."""
+    what = f"{final.files} files, {size_text(final.size_bytes)}"
+    write_line(sys.stdout, one_line(f"{final.run_id}: {final.outcome}; {what} in {near(folder)}"))
+
+
 def _output_rows(found: Details) -> list[tuple[str, ...]]:
-    return [(output.name, _size(output.size_bytes)) for output in found.outputs.values()]
+    return [(output.name, size_text(output.size_bytes)) for output in found.outputs.values()]
 
 
 def _report_rows(reports: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -196,12 +251,3 @@ def _time(moment: datetime | None) -> str:
 def _duration(record: RunRecord) -> str:
     seconds = duration_s(record)
     return "" if seconds is None else duration_text(seconds)
-
-
-def _size(size_bytes: int) -> str:
-    size, unit = float(size_bytes), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size < 1024:
-            break
-        size, unit = size / 1024, larger
-    return f"{size_bytes} B" if unit == "B" else f"{size:.1f} {unit}"

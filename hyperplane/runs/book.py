@@ -9,7 +9,9 @@ from typing import Any, Self
 
 import hyperplane
 from hyperplane.errors import RunnerError
+from hyperplane.job import Job, identify
 from hyperplane.masking import Masker
+from hyperplane.platforms import Platform
 from hyperplane.rundir import RunDir
 from hyperplane.runs.plan import Plan
 from hyperplane.runs.record import Identity, RunRecord, Versions
@@ -25,7 +27,9 @@ class Book:
         self._masker = masker
 
     @classmethod
-    def begin(cls, plan: Plan, run: RunDir, settings: JobSettings, platform: str, masker: Masker) -> Self:
+    def begin(
+        cls, plan: Plan, run: RunDir, settings: JobSettings, platform: Platform, masker: Masker
+    ) -> Self:
         """Write down, masked, what is about to be run."""
         mask = masker.mask
         record = RunRecord(
@@ -40,15 +44,19 @@ class Book:
             parameters={mask(name): mask(value) for name, value in plan.parameters.items()},
             given=tuple(map(mask, plan.given)),
             masked=tuple(_masked_fields(plan, masker)),
-            identity=Identity(None if settings.user_id is None else mask(settings.user_id), platform),
+            identity=Identity(None if settings.user_id is None else mask(settings.user_id), platform.name),
             secret_scan=plan.secret_scan,
             host=os.uname().nodename,
             pid=os.getpid(),
             versions=Versions(sys.version.split()[0], hyperplane.__version__),
             started=now(),
+            delivery="none" if plan.destination is None else "pending",
+            output_url=None if plan.destination is None else mask(plan.destination),
+            **place_in_group(identify(settings, platform, run)),
         )
         book = cls(run, record, masker)
-        book.write()
+        # a run that is to be delivered must be found even after a power cut
+        book.write(durable=plan.destination is not None)
         return book
 
     def change(self, **changes: Any) -> None:
@@ -82,6 +90,11 @@ def _masked_fields(plan: Plan, masker: Masker) -> Iterator[str]:
     for pair in plan.parameters.items():
         if any(map(masker.contains_secret, pair)):
             yield f"parameters.{masker.mask(pair[0])}"
+
+
+def place_in_group(job: Job) -> dict[str, Any]:
+    """Return what a record says of runs on several machines that work on one thing together."""
+    return {"group": job.id, "rank": job.rank} if job.world_size > 1 else {}
 
 
 def now() -> datetime:

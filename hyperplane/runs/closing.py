@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from hyperplane.runs.supervise import Ending
 
 
-def closing_line(record: RunRecord, run: RunDir, ending: "Ending", lacking: Sequence[str] = ()) -> str:
+def closing_line(
+    record: RunRecord, run: RunDir, ending: "Ending", lacking: Sequence[str] = (), delivered: str = ""
+) -> str:
     """Return the outcome, how long it took, the run's id and the folder of its outputs.
 
-    `lacking`: why a success is not a plain one.
+    `lacking`: why a success is not a plain one. `delivered`: what is at the destination, where it is.
     """
     took = duration_text(record.duration_s or 0.0)
     but = f", but {' and '.join(lacking)} (exit code {record.exit_code})" if lacking else ""
     outcome = _outcome(ending) + but
-    return f"hyperplane: {outcome} after {took}; run {run.run_id}; outputs in {near(run.outputs)}"
+    return f"hyperplane: {outcome} after {took}; run {run.run_id}; outputs in {near(run.outputs)}{delivered}"
 
 
 def _outcome(ending: "Ending") -> str:

@@ -16,7 +16,7 @@ from hyperplane.masking import Masker
 from hyperplane.rundir import Home, RunDir, is_locked
 from hyperplane.runs import record
 from hyperplane.runs.record import DEFAULT_SECRET_SCAN, RunRecord, SecretScan
-from hyperplane.settings import PREFIX, JobSettings
+from hyperplane.settings import DESTINATIONS, PREFIX, JobSettings, destination_of
 from hyperplane.stores import Location
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ class Earlier(NamedTuple):
 class Plan(NamedTuple):
     """One attempt at a job: everything that is known before its folder is made.
 
-    `command` is in words as they were given; `given` names the parameters that came from `-p`.
+    `command` is in words as they were given; `given` names the parameters that came from `-p`. `output_url`:
+    what was said of the destination, `none` too.
     """
 
     home: Home
@@ -178,6 +179,11 @@ class Plan(NamedTuple):
     is_interactive: bool = False
     secret_scan: SecretScan = DEFAULT_SECRET_SCAN
 
+    @property
+    def destination(self) -> str | None:
+        """Where the run is delivered to, or None for nowhere."""
+        return None if self.output_url is None else destination_of(self.output_url)
+
     def further_attempt(self, run: RunDir) -> Self:
         """Return the plan for trying the failed run once more."""
         return self._replace(attempt=self.attempt + 1, retry_of=run.run_id, retries=self.retries - 1)
@@ -197,10 +203,6 @@ def make_plan(
     again. Raises `InputError` for an input that is not there or of an unknown store, `SettingsError` for a
     destination.
     """
-    if job is not None and job.output_url is not None and settings.is_locked("output_url"):
-        message = f"output_url in {job.path} has no effect: it is {settings.origin('output_url').kind}"
-        warnings.warn(message, HyperplaneWarning, stacklevel=2)
-    _refuse_destination(job, settings)
     given = {**(earlier.parameters(request.parameters) if earlier else {}), **request.parameters}
     command = request.command or (job.main if job is not None else earlier.command if earlier else ())
     name = job.name if job is not None else _name(command, settings, earlier)
@@ -217,7 +219,7 @@ def make_plan(
         given=tuple(given),
         inputs=_inputs(job),
         secrets=job.secrets if job is not None else (),
-        output_url=_output_url(job, settings),
+        output_url=output_url_of(job, settings),
         retries=job.retries if job is not None else 0,
         timeout_s=job.timeout_s if job is not None else None,
         is_interactive=request.is_interactive,
@@ -235,23 +237,26 @@ def _home(environment: Environment, settings: JobSettings, earlier: Earlier | No
     return earlier.home if earlier else Home.of(environment.folder / (settings.home or ""))
 
 
-def _output_url(job: "JobFile | None", settings: JobSettings) -> str | None:
-    """Return what the job file says, unless the site file has the last word."""
-    return None if job is None or settings.is_locked("output_url") else job.output_url
+def output_url_of(job: "JobFile | None", settings: JobSettings) -> str | None:
+    """Return what is said of the destination: by the job file, else by the settings.
 
-
-def _refuse_destination(job: "JobFile | None", settings: JobSettings) -> None:
+    Warns where the site file has the last word. Raises `SettingsError` where the job file names what is
+    no destination.
+    """
     # `none` in the job file is said on purpose, and overrides what the environment says
-    if job is not None and (chosen := _output_url(job, settings)) is not None:
-        wanted, where = chosen != "none", f"output_url in {job.path}"
-    else:
-        wanted, where = settings.output_url is not None, str(settings.origin("output_url"))
-    if wanted:
+    if job is None or job.output_url is None:
+        return settings.output_url
+    if settings.is_locked("output_url"):
+        message = f"output_url in {job.path} has no effect: it is {settings.origin('output_url').kind}"
+        warnings.warn(message, HyperplaneWarning, stacklevel=2)
+        return settings.output_url
+    try:
+        destination_of(job.output_url)
+    except ValueError:
         raise SettingsError(
-            f"{where} names a destination, and this version cannot deliver yet",
-            hint="Leave it out or say `none`: the outputs stay in the run folder.",
-            names=("output_url",),
-        )
+            f"output_url in {job.path} is no destination", hint=f"Say {DESTINATIONS}.", names=("output_url",)
+        ) from None
+    return job.output_url
 
 
 def _name(command: tuple[str, ...], settings: JobSettings, earlier: Earlier | None) -> str:

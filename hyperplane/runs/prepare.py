@@ -132,7 +132,6 @@ def variables_for(
     }
     asked = {name: os.fsdecode(value) for name, value in secrets.by_variable.items()}
     inputs = {INPUT_PREFIX + name: place for name, place in plan.inputs.items()}
-    nowhere = {"HYPERPLANE_OUTPUT_URL": "none"} if plan.output_url is not None else {}
     ours = {
         "HYPERPLANE_JOB_ID": plan.job_id,
         "HYPERPLANE_JOB_NAME": plan.name,
@@ -142,10 +141,12 @@ def variables_for(
         "HYPERPLANE_USER_OUTPUTS_DIR_ABS": str(run.outputs),
         "HYPERPLANE_SECRETS_DIR": str(folder),
     }
+    # restore() looks there, and what the job file says counts for the job as well
+    where = {} if plan.output_url is None else {"HYPERPLANE_OUTPUT_URL": plan.output_url}
     # an empty user would be another user than none
     user = {"HYPERPLANE_USER_ID": settings.user_id} if settings.user_id is not None else {}
     unbuffered = {"PYTHONUNBUFFERED": "1"}
-    return {**inherited, **unbuffered, **plan.parameters, **asked, **inputs, **nowhere, **user, **ours}
+    return {**inherited, **unbuffered, **plan.parameters, **asked, **inputs, **where, **user, **ours}
 
 
 def command_for(words: Sequence[str], *, folder: Path, path: str) -> tuple[str, ...]:

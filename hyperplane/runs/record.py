@@ -17,6 +17,7 @@ Outcome = Literal["running", "succeeded", "failed", "stopped", "interrupted"]
 Delivery = Literal["none", "pending", "delivered"]
 SecretScan = Literal["block", "warn", "off"]
 DEFAULT_SECRET_SCAN: SecretScan = "warn"  # noqa: S105 - no secret, but what to do about them
+_TEXTS = ("job_id", "run_id", "name", "retry_of", "folder", "job_file", "host", "output_url", "group")
 _LISTS = ("command", "given", "masked", "problems")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -47,8 +48,10 @@ class RunRecord(NamedTuple):
 
     `given`: the parameters that came from `-p`. `masked`: the fields that held a secret, as `command` or
     `parameters.NAME`. `exit_code`: what the runner ended with; `job_exit_code`: what the job itself ended
-    with, 128 + N after signal N. `delivery` is "none" until there is a destination. `secret_scan`: what is
-    to happen when a secret is found before delivery. `problems`: what was wrong besides, a sentence each.
+    with, 128 + N after signal N. `delivery` is "none" where there is no destination, `output_url`.
+    `secret_scan`: what is to happen when a secret is found before delivery. `group`: what the runs have in
+    common that work on one thing together, each with a `rank` of its own. `problems`: what was wrong
+    besides, a sentence each.
     """
 
     job_id: str
@@ -70,6 +73,9 @@ class RunRecord(NamedTuple):
     outcome: Outcome = "running"
     delivery: Delivery = "none"
     secret_scan: SecretScan = DEFAULT_SECRET_SCAN
+    output_url: str | None = None
+    group: str | None = None
+    rank: int = 0
     exit_code: int | None = None
     job_exit_code: int | None = None
     started: datetime | None = None
@@ -133,10 +139,23 @@ def read(run: RunDir) -> RunRecord:
     return record if record.outcome != "running" else record._replace(outcome="interrupted")
 
 
+def read_held(run: RunDir) -> RunRecord:
+    """Return the record of a run whose lock is ours: whoever says that it runs has died."""
+    record = _read(run)
+    return record if record.outcome != "running" else record._replace(outcome="interrupted")
+
+
 def _read(run: RunDir) -> RunRecord:
-    blank = RunRecord(job_id=unquote(run.job_folder.name), run_id=run.run_id)
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        content = json.loads(run.record.read_bytes())
+    with contextlib.suppress(OSError):
+        return parse(run.record.read_bytes(), run.job_folder.name, run.run_id)
+    return parse(b"", run.job_folder.name, run.run_id)
+
+
+def parse(data: bytes, job_folder: str, run_id: str) -> RunRecord:
+    """Return the record in a file; where there is none, one that says no more than which run it is."""
+    blank = RunRecord(job_id=unquote(job_folder), run_id=run_id)
+    with contextlib.suppress(ValueError, RecursionError):
+        content = json.loads(data)
         if isinstance(content, dict):
             return _record(content, blank)
     return blank
@@ -145,8 +164,8 @@ def _read(run: RunDir) -> RunRecord:
 def _record(content: dict[str, Any], blank: RunRecord) -> RunRecord:
     """Take every value that is of its type; what a newer version writes differently counts as not there."""
     taken = {
-        **_typed(content, str, "job_id", "run_id", "name", "retry_of", "folder", "job_file", "host"),
-        **_typed(content, int, "attempt", "pid", "exit_code", "job_exit_code"),
+        **_typed(content, str, *_TEXTS),
+        **_typed(content, int, "attempt", "rank", "pid", "exit_code", "job_exit_code"),
         **{name: tuple(map(str, words)) for name, words in _typed(content, list, *_LISTS).items()},
         **{name: _moment(text) for name, text in _typed(content, str, "started", "ended").items()},
     }

@@ -12,6 +12,8 @@ from hyperplane import settings as job_settings
 from hyperplane.environment import Environment
 from hyperplane.errors import (
     EXIT_NOT_DELIVERED,
+    EXIT_STOPPED,
+    DeliveryError,
     HyperplaneError,
     HyperplaneWarning,
     OutputError,
@@ -21,8 +23,10 @@ from hyperplane.masking import Masker, process_masker
 from hyperplane.rundir import Lock, RunDir
 from hyperplane.runs.book import Book, now
 from hyperplane.runs.closing import closing_line
+from hyperplane.runs.delivering import Patience, RunDelivery, Undelivered, deliver_waiting
 from hyperplane.runs.execute import Execution, Result, execute
 from hyperplane.runs.finding import home_near, working_folder
+from hyperplane.runs.init import become_init
 from hyperplane.runs.plan import Earlier, Plan, Request, make_plan, refuse_secrets
 from hyperplane.runs.prepare import (
     FoundSecrets,
@@ -36,12 +40,14 @@ from hyperplane.runs.process import Guard
 from hyperplane.runs.record import RunRecord
 from hyperplane.runs.scratch import Scratch, choose_place
 from hyperplane.runs.sealing import Seal, seal_outputs
+from hyperplane.runs.showing import Advance
 from hyperplane.runs.signals import Signals
-from hyperplane.runs.telling import tell
+from hyperplane.runs.telling import show, tell
 from hyperplane.settings import JobSettings
 from hyperplane.stopping import reserve_of
 
 if TYPE_CHECKING:
+    from hyperplane.delivery.handle import Delivered
     from hyperplane.runs.jobfile import JobFile
 
 _STDERR = 2
@@ -69,8 +75,10 @@ def run(request: Request, *, seal: Seal, masker: Masker | None = None) -> int:
             "hyperplane run needs Linux or macOS", hint="JobContext works here: run the script itself."
         )
     _open_standard_streams()
+    become_init()
     plan, known = _settle(request, masker or process_masker(), seal)
     with Signals(known.settings.stop_signals) as signals:
+        _deliver_waiting(plan, known, signals)
         while True:
             record, directory = _attempt(plan, known, signals)
             # a stop may have come when the job was over, or over its time
@@ -139,8 +147,8 @@ def _attempt(plan: Plan, known: Known, signals: Signals) -> tuple[RunRecord, Run
     path = plan.parameters.get("PATH") or known.environment.get("PATH") or os.defpath
     command = command_for(plan.command, folder=plan.folder, path=path)
     refuse_secrets(plan, known.masker)
-    with _claimed(plan) as directory, contextlib.ExitStack() as stack:
-        book = Book.begin(plan, directory, known.settings, known.environment.platform.name, known.masker)
+    with _claimed(plan) as (directory, lock), contextlib.ExitStack() as stack:
+        book = Book.begin(plan, directory, known.settings, known.environment.platform, known.masker)
         # the guard comes first: whatever kills us, no secret stays behind
         place = choose_place(known.environment.process_variables(), has_secrets=bool(known.secrets.by_name))
         guard = Guard.start(remove=place)
@@ -148,7 +156,10 @@ def _attempt(plan: Plan, known: Known, signals: Signals) -> tuple[RunRecord, Run
         scratch = Scratch.make(place, known.secrets.by_name)
         stack.callback(scratch.remove)
         execution = _execution(plan, directory, known, command, scratch)
+        delivery = _begin_delivery(plan, book, lock, known, signals)
+        stack.callback(delivery.close)
         try:
+            _refuse_to_begin(signals)
             result = execute(
                 execution,
                 guard=guard,
@@ -158,15 +169,17 @@ def _attempt(plan: Plan, known: Known, signals: Signals) -> tuple[RunRecord, Run
                 on_stop=lambda reason: _note_stop(book, known.masker, reason),
             )
         except HyperplaneError as error:
-            book.change(outcome="failed", exit_code=error.exit_code, ended=now())
+            outcome = "stopped" if error.exit_code == EXIT_STOPPED else "failed"
+            book.change(outcome=outcome, exit_code=error.exit_code, ended=now())
             book.write(durable=True)
+            _deliver(book, delivery, known, signals, [])
             raise
-        _finish(book, result, known, signals)
+        _finish(book, result, known, signals, delivery)
     return book.record, directory
 
 
 @contextlib.contextmanager
-def _claimed(plan: Plan) -> Iterator[RunDir]:
+def _claimed(plan: Plan) -> Iterator[tuple[RunDir, Lock]]:
     """Make the folder of a run, and hold its lock: while it is held, the run is alive."""
     try:
         directory = plan.home.claim(plan.job_id)
@@ -180,7 +193,7 @@ def _claimed(plan: Plan) -> Iterator[RunDir]:
     if lock is None:
         raise RunnerError(f"{directory.lock} is held by another process")
     with contextlib.closing(lock):
-        yield directory
+        yield directory, lock
 
 
 def _execution(
@@ -217,10 +230,12 @@ def _note_stop(book: Book, masker: Masker, reason: str) -> None:
             book.add_problem(error.message)
 
 
-def _finish(book: Book, result: Result, known: Known, signals: Signals) -> None:
-    """Seal what a successful job left, note the end, and say it."""
+def _finish(
+    book: Book, result: Result, known: Known, signals: Signals, delivery: "RunDelivery | Undelivered"
+) -> None:
+    """Seal what a successful job left, note the end, deliver it all, and say it."""
     ending, ended = result.ending, now()
-    lacking = []
+    lacking: list[str] = []
     for problem in result.problems:
         book.add_problem(problem)
     if ending.outcome == "succeeded":
@@ -233,16 +248,99 @@ def _finish(book: Book, result: Result, known: Known, signals: Signals) -> None:
         job_exit_code=ending.job_exit_code,
         ended=ended,
     )
+    _write(book, lacking)
+    there = _deliver(book, delivery, known, signals, lacking)
+    warned = [f"hyperplane: warning: {problem}" for problem in book.record.problems]
+    line = closing_line(book.record, book.run, ending, lacking, there)
+    tell([*warned, known.masker.mask(line)], signals)
+
+
+def _write(book: Book, lacking: list[str]) -> None:
     try:
         book.write(durable=True)
     except RunnerError as error:
         # the job's own failure is never hidden by ours, but its success is none without a record
-        lacking += ["its record is not written"] if ending.outcome == "succeeded" else []
+        lacking += ["its record is not written"] if book.record.outcome == "succeeded" else []
         book.change(exit_code=book.record.exit_code or error.exit_code)
         book.add_problem(str(error))
-    warned = [f"hyperplane: warning: {problem}" for problem in book.record.problems]
-    line = closing_line(book.record, book.run, ending, lacking)
-    tell([*warned, known.masker.mask(line)], signals)
+
+
+def _deliver(
+    book: Book, delivery: "RunDelivery | Undelivered", known: Known, signals: Signals, lacking: list[str]
+) -> str:
+    """Deliver a run that has ended, and return what is to be said of that; what fails is in `lacking`."""
+    if isinstance(delivery, Undelivered):
+        return ""
+    try:
+        if "its outputs are not sealed" in lacking:
+            raise DeliveryError("not delivered: its outputs are not sealed")
+        delivered = _finish_delivery(delivery, book, known, signals)
+    except DeliveryError as error:
+        book.add_problem(str(error))
+        if book.record.outcome == "succeeded":
+            lacking.append("it is not delivered")
+            book.change(exit_code=book.record.exit_code or error.exit_code)
+        _write(book, [])
+        return ""
+    for problem in delivered.problems:
+        book.add_problem(problem)
+    book.change(delivery="delivered")
+    _write(book, lacking)
+    return f"; delivered to {book.record.output_url}"
+
+
+def _finish_delivery(delivery: RunDelivery, book: Book, known: Known, signals: Signals) -> "Delivered":
+    advance = Advance("delivering", lambda text: show(text, signals), is_terminal=os.isatty(_STDERR))
+    with contextlib.closing(advance):
+        patience = Patience(signals, known.settings.grace_s)
+        return delivery.finish(book.record, patience, progress=advance.show)
+
+
+def _begin_delivery(
+    plan: Plan, book: Book, lock: Lock, known: Known, signals: Signals
+) -> "RunDelivery | Undelivered":
+    """Begin to deliver, where there is a destination. Raises `DeliveryError` where it cannot be written."""
+    if plan.destination is None:
+        return Undelivered()
+    from hyperplane.delivery.brief import Brief
+
+    run = book.run
+    brief = Brief.of(run, plan.destination, run.outputs, known.environment, known.secrets.by_name)
+    delivery = RunDelivery(brief, lock)
+    try:
+        delivery.begin(Patience(signals, known.settings.grace_s))
+    except DeliveryError as error:
+        delivery.close()
+        # nothing of it is there, and nothing will be
+        book.change(outcome="failed", delivery="none", exit_code=error.exit_code, ended=now())
+        book.write(durable=True)
+        raise
+    return delivery
+
+
+def _refuse_to_begin(signals: Signals) -> None:
+    """Raise where a stop was asked for before there was a job to be told of it."""
+    signals.read()
+    if signals.is_stop_requested:
+        raise RunnerError(
+            "a stop came before the job began",
+            hint="`hyperplane run --retry last` runs it.",
+            exit_code=EXIT_STOPPED,
+        )
+
+
+def _deliver_waiting(plan: Plan, known: Known, signals: Signals) -> None:
+    """Deliver earlier runs of this project that wait for it, where this one is to be delivered too."""
+    if plan.destination is None:
+        return
+    deliver_waiting(
+        plan.home,
+        seal=known.seal,
+        masker=known.masker,
+        patience=Patience(signals, known.settings.grace_s),
+        environment=known.environment,
+        say=lambda line: tell([known.masker.mask(line)], signals),
+    )
 
 
 def _seal(book: Book, known: Known, signals: Signals) -> bool:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -14,7 +15,8 @@ class Signals:
     """Collects signals in a pipe: wait for `descriptor` to be readable, then `read` their numbers.
 
     SIGTERM, SIGINT, SIGHUP, SIGCHLD and what `more` names. One that the parent had us ignore, as `nohup`
-    does, stays ignored. `is_stop_requested`: one that asks for a stop was read, however long ago.
+    does, stays ignored. `stop_requested_at`: when the first that asks for a stop was read, on the monotonic
+    clock. `is_hurried`: SIGINT has come twice.
     """
 
     def __init__(self, more: Iterable[str] = ()) -> None:
@@ -22,7 +24,8 @@ class Signals:
         self._numbers = [getattr(signal, name) for name in names]
         self._handlers: dict[int, Any] = {}
         self.descriptor = self._writer = -1
-        self.is_stop_requested = False
+        self.stop_requested_at: float | None = None
+        self._interrupts = 0
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
@@ -44,9 +47,20 @@ class Signals:
             numbers = list(os.read(self.descriptor, 4096))
         except BlockingIOError:
             return []
-        if any(number != signal.SIGCHLD for number in numbers):
-            self.is_stop_requested = True
+        if self.stop_requested_at is None and any(number != signal.SIGCHLD for number in numbers):
+            self.stop_requested_at = time.monotonic()
+        self._interrupts += numbers.count(signal.SIGINT)
         return numbers
+
+    @property
+    def is_stop_requested(self) -> bool:
+        """Whether a signal that asks for a stop was read, however long ago."""
+        return self.stop_requested_at is not None
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether whoever sends SIGINT wants the end at once."""
+        return self._interrupts > 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from hyperplane import journal
+from hyperplane.delivery.ledger import Known, Summary
+from hyperplane.delivery.places import OUTPUTS
 from hyperplane.errors import RunnerError
 from hyperplane.journal import Sealed
 from hyperplane.rundir import Home, RunDir
@@ -12,6 +15,17 @@ from hyperplane.runs import record
 from hyperplane.runs.record import RunRecord
 
 REPORTS_SHOWN = 20
+
+
+class DeliveryState(NamedTuple):
+    """How far the delivery of a run is: what is there, what was sealed and waits; `done`: all is there."""
+
+    url: str | None = None
+    stored_files: int = 0
+    stored_bytes: int = 0
+    waiting_files: int = 0
+    waiting_bytes: int = 0
+    done: Summary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +38,7 @@ class Details:
     reports: tuple[Mapping[str, object], ...]
     metrics: Mapping[str, Mapping[str, object]]
     progress: Mapping[str, object] | None
+    delivery: DeliveryState
 
 
 def survey(home: Home) -> list[RunRecord]:
@@ -45,7 +60,29 @@ def details(run: RunDir) -> Details:
             case {"kind": "progress"}:
                 progress = {"done": event.get("done"), "total": event.get("total")}
     outputs = journal.sealed_outputs(run.events)
-    return Details(run, record.read(run), outputs, tuple(reports), metrics, progress)
+    found = record.read(run)
+    state = _delivery_of(run, found, outputs)
+    return Details(run, found, outputs, tuple(reports), metrics, progress, state)
+
+
+def _delivery_of(run: RunDir, found: RunRecord, outputs: Mapping[str, Sealed]) -> DeliveryState:
+    if found.delivery == "none":
+        return DeliveryState()
+    known = Known.read(run.delivery)
+    stored = known.stored.values()
+    waiting = [
+        item
+        for item in outputs.values()
+        if known.stored.get(OUTPUTS + item.name) != (item.size_bytes, item.sha256)
+    ]
+    return DeliveryState(
+        found.output_url,
+        len(stored),
+        sum(item.size_bytes for item in stored),
+        len(waiting),
+        sum(item.size_bytes for item in waiting),
+        known.final if found.delivery == "delivered" else None,
+    )
 
 
 def _events(run: RunDir) -> Iterator[Mapping[str, object]]:

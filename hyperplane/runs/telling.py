@@ -15,7 +15,11 @@ _STDERR = 2
 
 def tell(lines: Iterable[str], signals: Signals) -> None:
     """Write lines, waiting for their reader as a pipe would; once a stop was asked for, not much longer."""
-    text = "".join(one_line(line) + "\n" for line in lines)
+    show("".join(one_line(line) + "\n" for line in lines), signals)
+
+
+def show(text: str, signals: Signals) -> None:
+    """Write a text as it is, with the same patience."""
     with contextlib.closing(Live(_STDERR)) as live:
         live.write(text.encode(errors="backslashreplace"))
         if live.pending:

@@ -102,7 +102,6 @@ def test_platform_is_named_with_its_evidence(job, monkeypatch):
     [
         ("HYPERPLANE_GRACE_S", "-1", "HYPERPLANE_GRACE_S"),
         ("HYPERPLANE_OUTPUT_URL", "s4://bucket/", "HYPERPLANE_OUTPUT_URL"),
-        ("HYPERPLANE_OUTPUT_URL", "s3://bucket/", "delivers nothing yet"),
         ("HYPERPLANE_ENV_FILE", "nowhere.env", "nowhere.env"),
         ("HYPERPLANE_INPUT_data2", "nowhere.csv", "nowhere.csv"),
     ],
@@ -133,12 +132,11 @@ def test_bad_job_file_is_broken(job):
     assert "secret" in found.explanation.as_dict()
 
 
-def test_output_url_of_a_job_file_is_broken_in_this_version(job):
-    """A destination that nothing would be delivered to is no healthy setting."""
-    job.write_text("main: train.py\noutput_url: s3://bucket/runs/\n")
-    assert ["an output URL is set, and this version delivers nothing yet"] == [
-        problem.message for problem in examine(job).problems
-    ]
+def test_output_url_of_a_job_file_that_is_none_is_broken(job):
+    """What nothing can be delivered to is found before the job runs."""
+    job.write_text("main: train.py\noutput_url: ftp://host/runs/\n")
+    (problem,) = examine(job).problems
+    assert "is no destination" in problem.message
 
 
 def test_outputs_folder_that_is_a_file_is_broken(job, monkeypatch):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from outputruns import SECRET, Runs, files_in
 
 from hyperplane.errors import OutputError, OutputNameError
-from hyperplane.facets.outputs.names import checked, trouble
 from hyperplane.masking import Masker
 from hyperplane.rundir import new_part_name
+from hyperplane.sealing.names import checked, trouble
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from scripts import run
 from hyperplane.errors import HyperplaneWarning, UsageError
 from hyperplane.facets.outputs import Outputs
 from hyperplane.facets.outputs.files import BinaryOutput, Part, TextOutput
-from hyperplane.facets.outputs.tree import Tree
 from hyperplane.masking import Masker
+from hyperplane.sealing.tree import Tree
 
 PAYLOADS = st.lists(st.text() | st.binary(), max_size=5)
 

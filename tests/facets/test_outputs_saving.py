@@ -10,9 +10,9 @@ from outputruns import SECRET, Runs, files_in
 from scripts import run, signalled
 
 from hyperplane.errors import JobStopped, OutputError, OutputNameError
-from hyperplane.facets.outputs import exchange as exchanging
-from hyperplane.facets.outputs.exchange import exchange, replace_folder
 from hyperplane.rundir import is_part
+from hyperplane.sealing import exchange as exchanging
+from hyperplane.sealing.exchange import exchange, replace_folder
 
 START = """
     import os, pathlib, sys

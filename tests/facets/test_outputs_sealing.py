@@ -9,11 +9,12 @@ from outputruns import SECRET, Runs, files_in
 
 from hyperplane import journal
 from hyperplane.errors import OutputError, OutputNameError
-from hyperplane.facets.outputs import Outputs, Sealed, content
-from hyperplane.facets.outputs.content import digest_of
-from hyperplane.facets.outputs.tree import Tree
+from hyperplane.facets.outputs import Outputs, Sealed
 from hyperplane.masking import Masker
 from hyperplane.rundir import new_part_name
+from hyperplane.sealing import content
+from hyperplane.sealing.content import digest_of
+from hyperplane.sealing.tree import Tree
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from processes import public_folder, unprivileged
 
 from hyperplane import journal
 from hyperplane.errors import HyperplaneWarning, OutputError
-from hyperplane.facets.outputs import Outputs, Sealed, content
+from hyperplane.facets.outputs import Outputs, Sealed
+from hyperplane.sealing import content
 
 
 @pytest.fixture

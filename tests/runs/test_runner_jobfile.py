@@ -130,13 +130,20 @@ def test_inputs_that_are_missing_are_named_before_the_start(command, job):
     assert not Path(".hyperplane").exists()
 
 
-@pytest.mark.parametrize(("text", "url"), [("output_url: s3://b/k\n", None), ("", "file:///tmp/x")])
-def test_destination_is_refused_by_this_version(command, job, variables, text, url):
-    """An output URL, in the job file or a setting, is an error: nothing would be delivered."""
-    environment = variables(HYPERPLANE_OUTPUT_URL=url) if url else variables()
-    done = command("run", job(f"main: 'true'\n{text}"), env=environment)
+def test_destination_that_is_none_is_refused(command, job):
+    """An output URL that nothing can be delivered to is an error before anything is made."""
+    done = command("run", job("main: 'true'\noutput_url: ftp://host/k\n"))
     assert done.returncode == 78
-    assert "names a destination, and this version cannot deliver yet" in done.stderr
+    assert "is no destination" in done.stderr
+    assert not Path(".hyperplane").exists()
+
+
+def test_destination_of_the_job_file_counts_for_the_job_too(command, job, tmp_path, variables):
+    """The job is told where its outputs go: what the job file says goes before the setting."""
+    name = job(f"main: sh -c 'echo $HYPERPLANE_OUTPUT_URL'\noutput_url: file://{tmp_path}/there/\n")
+    done = command("run", name, env=variables(HYPERPLANE_OUTPUT_URL=f"file://{tmp_path}/elsewhere/"))
+    assert done.stdout == f"file://{tmp_path}/there/\n"
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_destination_none_in_the_job_file_overrides_the_setting(command, job, variables):

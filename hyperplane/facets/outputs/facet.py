@@ -6,21 +6,31 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
-from hyperplane.errors import HyperplaneWarning, OutputError, OutputNameError, UsageError, did_you_mean
+from hyperplane.errors import (
+    DeliveryError,
+    HyperplaneWarning,
+    OutputError,
+    OutputNameError,
+    UsageError,
+    did_you_mean,
+)
 from hyperplane.facets.outputs.files import BinaryOutput, Part, TextOutput
-from hyperplane.facets.outputs.names import checked, trouble
-from hyperplane.facets.outputs.restoring import candidates, copy, folders_of, is_below
-from hyperplane.facets.outputs.sealing import Sealer
-from hyperplane.facets.outputs.sweeping import raise_any, sweep
-from hyperplane.facets.outputs.tree import Entry, Tree, entry_in, leaf_of, not_a_file, reported
 from hyperplane.journal import Journal, Sealed, one_line, seals
 from hyperplane.masking import Masker
 from hyperplane.rundir import RunDir, new_part_name
+from hyperplane.sealing.names import checked, trouble
+from hyperplane.sealing.restoring import candidates, copy, folders_of, is_below
+from hyperplane.sealing.sealer import Sealer
+from hyperplane.sealing.sweeping import raise_any, sweep
+from hyperplane.sealing.tree import Entry, Tree, entry_in, leaf_of, not_a_file, reported
+
+if TYPE_CHECKING:
+    from hyperplane.delivery.remote import RemoteRun
 
 _NAMED_AT_MOST = 10
 Name = str | PurePath
@@ -32,7 +42,7 @@ class Outputs:
 
     A name is relative to the folder. In rank n > 0 it stands for `rank-n/<name>` unless `shared`.
     `journal`: None without a run; then everything is written in the same way, and recorded nowhere.
-    `earlier`: the runs of this job that `restore` looks in, newest first.
+    `earlier`: the runs of this job that `restore` looks in, `delivered`: returns those at its destination.
     `keep_out`: places below the folder where no outputs are.
     """
 
@@ -44,6 +54,7 @@ class Outputs:
         journal: Journal | None = None,
         rank: int = 0,
         earlier: Sequence[RunDir] = (),
+        delivered: "Callable[[], Iterable[RemoteRun]]" = tuple,
         keep_out: Sequence[Path] = (),
     ) -> None:
         # A folder that somebody chose may be a link; nobody makes one of the run's own.
@@ -52,7 +63,9 @@ class Outputs:
         self._masker = masker
         self._journal = journal
         self._prefix = f"rank-{rank}/" if rank else ""
-        self._earlier = tuple(earlier)
+        self._earlier = {found.run_id: found for found in earlier}
+        self._delivered = delivered
+        self._own_id = None if run is None else run.run_id
         self._kept_out = frozenset(_below(self._tree.root, keep_out))
         self._sealer = Sealer(self._tree, journal, masker)
         self._open: dict[str, BinaryOutput | TextOutput] = {}
@@ -206,16 +219,29 @@ class Outputs:
     def restore(self, name: Name, *, shared: bool = False) -> Path | None:
         """Return a copy of the newest version that an earlier run of this job sealed, or None.
 
-        The copy is yours to change, and gone when the context closes. A version that is not as it was
-        sealed is passed over with a `HyperplaneWarning`.
+        It is looked for here and at the destination, and verified. The copy is yours to change, and gone
+        when the context closes. A version that is not as it was sealed is passed over with a
+        `HyperplaneWarning`.
         """
         target = self._target(name, shared=shared)
-        for run in self._earlier:
-            with reported(target, "restored"):
-                found = self._restore_from(run, target)
-            if found is not None:
-                return found
+        with reported(target, "restored"):
+            there = {run.run_id: run for run in self._delivered() if run.run_id != self._own_id}
+            for run_id in sorted({*self._earlier, *there}, reverse=True):
+                here = self._earlier.get(run_id)
+                found = self._restore_from(here, target) if here is not None else None
+                if found is None and run_id in there:
+                    found = self._restore_delivered(there[run_id], target)
+                if found is not None:
+                    return found
         return None
+
+    def _restore_delivered(self, run: "RemoteRun", target: str) -> Path | None:
+        scratch = self._make_scratch()
+        try:
+            return scratch / leaf_of(target) if run.restore(target, scratch, self._masker) else None
+        except DeliveryError as error:
+            self._warn(f"the output {target!r} of run {run.run_id} is passed over: {error.message}")
+            return None
 
     def _restore_from(self, run: RunDir, target: str) -> Path | None:
         of_run = seals(run.events)
@@ -312,6 +338,12 @@ class Outputs:
         if self._journal is not None:
             self._journal.note("warning", message=message)
         warnings.warn(message, HyperplaneWarning, stacklevel=3)
+
+
+def seal_run(run: RunDir, masker: Masker) -> None:
+    """Seal what a job that has succeeded left in the outputs folder of its run."""
+    with closing(Journal(run.events, masker)) as journal:
+        Outputs(run.outputs, masker=masker, journal=journal).seal_all()
 
 
 def _refuse(entry: Entry | None, *, folders: bool = False, links: bool = True) -> None:

@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from hyperplane.errors import OutputError
-from hyperplane.facets.outputs.content import Content, digest_of
-from hyperplane.facets.outputs.tree import Tree, beside, reported
 from hyperplane.locks import renew_after_fork
 from hyperplane.rundir import new_part_name
+from hyperplane.sealing.content import Content, digest_of
+from hyperplane.sealing.tree import Tree, beside, reported
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from hyperplane.errors import OutputError
-from hyperplane.facets.outputs.content import digest_of
-from hyperplane.facets.outputs.tree import Tree
 from hyperplane.journal import Sealed, Seals, Version
+from hyperplane.sealing.content import digest_of
+from hyperplane.sealing.tree import Tree
 
 _CHUNK_BYTES = 1 << 20
 

@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from hyperplane.errors import OutputError, OutputNameError
-from hyperplane.facets.outputs.names import checked
-from hyperplane.facets.outputs.sealing import Sealer
-from hyperplane.facets.outputs.tree import Entry, Tree
 from hyperplane.journal import Journal, Sealed, one_line, seals_in
 from hyperplane.masking import Masker
+from hyperplane.sealing.names import checked
+from hyperplane.sealing.sealer import Sealer
+from hyperplane.sealing.tree import Entry, Tree
 
 _NAMED_AT_MOST = 10
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from hyperplane.errors import OutputError
-from hyperplane.facets.outputs.content import Content, read_all
-from hyperplane.facets.outputs.exchange import replace_folder
-from hyperplane.facets.outputs.names import checked
-from hyperplane.facets.outputs.tree import Entry, Tree, beside, entry_in, folder_of, leaf_of, not_a_file
 from hyperplane.journal import Journal, Sealed
 from hyperplane.locks import ForkSafeLock
 from hyperplane.masking import Masker
 from hyperplane.rundir import RunDir, new_part_name
+from hyperplane.sealing.content import Content, read_all
+from hyperplane.sealing.exchange import replace_folder
+from hyperplane.sealing.names import checked
+from hyperplane.sealing.tree import Entry, Tree, beside, entry_in, folder_of, leaf_of, not_a_file
 
 _BATCH = 64
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple, Self
 
 from hyperplane.errors import OutputError
-from hyperplane.facets.outputs.tree import Tree, reported
 from hyperplane.journal import Sealed
+from hyperplane.sealing.tree import Tree, reported
 
 HOLES_LIMIT_BYTES = 64 << 30
 _THREADS = 8

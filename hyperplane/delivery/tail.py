@@ -1,0 +1,84 @@
+"""What a run has sealed so far, read on from its events as they grow."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from hyperplane import journal
+from hyperplane.journal import Sealed
+
+_OF_SEALS = re.compile(rb'"(?:sealed|sealing|removed)"')
+_STOP = re.compile(rb'"stop"')
+_READ_BYTES = 1 << 20
+
+
+class SealTail:
+    """The outputs that are sealed, by name, and those removed; `read_on` takes what has come since.
+
+    `since_stop`: the outputs sealed after the job was asked to stop. `unfinished`: those that were about
+    to be replaced when the events end.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.sealed: dict[str, Sealed] = {}
+        self.removed: set[str] = set()
+        self.since_stop: set[str] = set()
+        self.unfinished: set[str] = set()
+        self._path = path
+        self._position = 0
+        self._is_stopping = False
+
+    def read_on(self) -> set[str]:
+        """Take what the events say now, and return the names of the outputs that they speak of."""
+        changed = set()
+        for line in self._new_lines():
+            name = self._take(line)
+            if name is not None:
+                changed.add(name)
+        return changed
+
+    def _new_lines(self) -> Iterator[bytes]:
+        """Yield the whole lines that were not read yet; what has no end yet is for the next time."""
+        try:
+            file = self._path.open("rb", buffering=_READ_BYTES)
+        except FileNotFoundError:
+            return
+        with file:
+            file.seek(self._position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._position += len(line)
+                yield line
+
+    def _take(self, line: bytes) -> str | None:
+        if _STOP.search(line) and (event := journal.parse_line(line)) is not None:
+            self._is_stopping = self._is_stopping or event["kind"] == "stop"
+        match event := (journal.parse_line(line) if _OF_SEALS.search(line) else None) or {}:
+            case {"kind": "sealing", "name": str(name)}:
+                self.unfinished.add(name)
+                return None
+            case {"kind": "sealed", "name": str(name)}:
+                self.unfinished.discard(name)
+                self.sealed[name] = journal.sealed_of(event)
+                self.removed.discard(name)
+                self.since_stop.update({name} if self._is_stopping else ())
+            case {"kind": "removed", "name": str(name)}:
+                self.unfinished.discard(name)
+                known = self.sealed.get(name)
+                if known is None or known.folder != event.get("folder"):
+                    return None
+                del self.sealed[name]
+                self.removed.add(name)
+            case _:
+                return None
+        return name
+
+
+def seal_lines(path: Path) -> bytes:
+    """Return the lines of the events that say what was sealed, as they stand there."""
+    try:
+        with path.open("rb", buffering=_READ_BYTES) as file:
+            return b"".join(line for line in file if line.endswith(b"\n") and _OF_SEALS.search(line))
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,174 @@
+"""The files of a delivery: the ledger, what is read on of the events, manifest and final."""
+
+import hashlib
+import json
+import os
+
+import pytest
+
+from hyperplane.delivery.ledger import Known, Ledger, Stored, Summary, Upload, begun_of
+from hyperplane.delivery.manifest import Final, Manifest, Row, write_manifest
+from hyperplane.delivery.tail import SealTail, seal_lines
+from hyperplane.errors import DeliveryError
+from hyperplane.journal import Journal
+from hyperplane.masking import Masker
+from hyperplane.rundir import is_part
+
+SOME = Stored(1, "0" * 64)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Give the path of a file that is not there."""
+    return tmp_path / "file"
+
+
+def test_a_ledger_knows_what_it_was_told(path):
+    """Read again, it says what is there, what was begun, and what was there before."""
+    ledger = Ledger(path)
+    assert not ledger.is_resumed
+    ledger.note_begun("file:///there/", "/outputs")
+    ledger.note_upload("big", Upload("id-1", 3, "1" * 64))
+    ledger.note_upload("other", Upload("id-2", 3, "1" * 64))
+    ledger.note_stored("big", SOME)
+    ledger.note_stored("gone", SOME)
+    ledger.note_deleted("gone")
+    ledger.note_stored("twice", SOME)
+    ledger.note_stored("twice", Stored(2, "2" * 64))
+    ledger.note_final(Summary(2, 3, 1, 1, 0.5))
+    ledger.close()
+    known = Known.read(path)
+    assert {"big": SOME, "twice": Stored(2, "2" * 64)} == known.stored
+    assert ({"other": Upload("id-2", 3, "1" * 64)}, {"twice"}) == (known.uploads, known.rewritten)
+    assert Summary(2, 3, 1, 1, 0.5) == known.final
+    again = Ledger(path)
+    assert again.is_resumed
+    assert again.is_stored("big", *SOME)
+    again.close()
+    assert ("file:///there/", "/outputs") == begun_of(path)
+
+
+@pytest.mark.parametrize(
+    "torn", [b'{"kind": "stored", "path": "a"', b"\xff\xfe\n", b"[1]\n", b'{"kind": 1}\n']
+)
+def test_a_torn_or_foreign_line_is_passed_over(path, torn):
+    """What a killed deliverer has left half is no fact, and the next line is whole."""
+    ledger = Ledger(path)
+    ledger.note_stored("whole", SOME)
+    ledger.close()
+    with path.open("ab") as file:
+        file.write(torn)
+    ledger = Ledger(path)
+    ledger.note_stored("later", SOME)
+    ledger.close()
+    assert {"whole": SOME, "later": SOME} == Known.read(path).stored
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"kind": "upload", "path": "a", "upload_id": "x"},
+        {"kind": "begun", "url": 1},
+        {"kind": "stored", "path": "a"},
+    ],
+)
+def test_a_line_that_lacks_something_is_passed_over(path, line):
+    """A newer version may write other lines."""
+    path.write_text(json.dumps(line) + "\n")
+    known = Known.read(path)
+    assert ({}, {}, None) == (known.stored, known.uploads, begun_of(path))
+
+
+def test_a_full_disk_does_not_end_a_delivery(path, monkeypatch):
+    """What cannot be noted is known all the same, and done again by the next deliverer."""
+    ledger = Ledger(path)
+
+    def full(descriptor, data):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        ledger.note_stored("a", SOME)
+    assert ledger.is_stored("a", *SOME)
+    ledger.close()
+    assert {} == Known.read(path).stored
+
+
+def test_a_short_write_is_ended_with_a_line_feed(path, monkeypatch):
+    """Half a line is torn, and no other line is glued to it."""
+    ledger = Ledger(path)
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda fd, data: write(fd, data[:5]))
+        ledger.note_stored("a", SOME)
+    ledger.note_stored("b", SOME)
+    ledger.close()
+    assert {"b": SOME} == Known.read(path).stored
+
+
+def test_seals_are_read_on(path):
+    """Each call takes what has come since, whole lines alone."""
+    tail = SealTail(path)
+    assert set() == tail.read_on()
+    assert b"" == seal_lines(path)
+    journal = Journal(path, Masker())
+    journal.append("metric", name="loss", value=1)
+    journal.append("sealed", name="a", size_bytes=1, sha256="0" * 64)
+    assert ({"a"}, set(), {"a"}) == (tail.read_on(), tail.read_on(), tail.sealed.keys())
+    journal.append("stop", reason="it says sealed")
+    journal.append("sealing", name="b", output="b", part="p", size_bytes=1, sha256="0" * 64)
+    assert (set(), {"b"}) == (tail.read_on(), tail.unfinished)
+    journal.append("sealed", name="b", size_bytes=1, sha256="0" * 64)
+    journal.append("removed", name="a", folder="/elsewhere")
+    journal.append("removed", name="never")
+    assert ({"b"}, {"b"}, set()) == (tail.read_on(), tail.since_stop, tail.removed)
+    journal.append("removed", name="a")
+    with path.open("ab") as file:
+        file.write(b'{"kind": "sealed", "torn')
+    assert ({"a"}, {"a"}, {"b"}) == (tail.read_on(), tail.removed, tail.sealed.keys())
+    journal.close()
+    assert 5 == seal_lines(path).count(b'"name"') - 1
+
+
+def test_a_manifest_is_written_whole_or_not_at_all(path):
+    """An exception leaves the earlier one, and no temporary file."""
+    first = write_manifest(path, [Row("a", SOME)], [])
+    data = path.read_bytes()
+
+    def failing():
+        yield Row("a", SOME)
+        raise ValueError("half")
+
+    with pytest.raises(ValueError, match="half"):
+        write_manifest(path, failing(), [])
+    assert (data, first) == (path.read_bytes(), Stored(len(data), hashlib.sha256(data).hexdigest()))
+    assert [] == [found for found in path.parent.iterdir() if is_part(found.name)]
+
+
+def test_a_manifest_is_read_as_it_was_written(path):
+    """Files, whether they are complete, and what was removed."""
+    rows = [Row("a", SOME), Row("b", SOME, is_complete=False)]
+    stored = write_manifest(path, rows, ["gone"])
+    assert ({row.path: row for row in rows}, ("gone",)) == Manifest.parse(path.read_bytes(), "url", stored)
+    empty = write_manifest(path, [], [])
+    assert ({}, ()) == Manifest.parse(path.read_bytes(), "url", empty)
+
+
+def test_a_manifest_that_is_another_is_refused(path):
+    """Size and sha256 must be those that `final.json` names."""
+    write_manifest(path, [Row("a", SOME)], [])
+    with pytest.raises(DeliveryError, match="is not as it was delivered"):
+        Manifest.parse(path.read_bytes(), "url", SOME)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"run_id": "r"}', b"\xff"])
+def test_a_final_that_is_none_is_refused(data):
+    """Whatever else lies there under that name is not believed."""
+    with pytest.raises(DeliveryError, match=r"url is not as it was delivered"):
+        Final.parse(data, "url")
+
+
+def test_a_final_is_read_as_it_was_written():
+    """With the record of its run."""
+    final = Final("job", "run", "failed", 3, SOME, 1, 2, "group", 4, ("a problem",), {"name": "n"})
+    assert final == Final.parse(final.data(), "url")

@@ -1,0 +1,124 @@
+"""Killed at any system call, a run loses nothing that was sealed, and is delivered whole in the end.
+
+The sweep goes over the k-th call of every process of a short run. Here it is done in strides;
+HYPERPLANE_EVERY_KILL=1 does every one.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from deliveries import COMMAND, FolderPlace, check_invariants, only_run, run_command, until_free
+
+from hyperplane.rundir import Home
+from hyperplane.runs import record
+
+CALLS = (
+    "write,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,connect,sendto"
+)
+JOB = """
+import os, hyperplane
+said = os.open(os.environ["SAID"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+with hyperplane.JobContext() as ctx:
+    for number in "12":
+        ctx.outputs.write_text("last.pt", number)
+        os.write(said, number.encode())
+        with ctx.outputs.saving("model") as path:
+            path.mkdir()
+            (path / "weights").write_text(number)
+    ctx.outputs.write_text("gone.txt", "x")
+    ctx.outputs.remove("gone.txt")
+"""
+IS_FULL = os.environ.get("HYPERPLANE_EVERY_KILL") == "1"
+WORKERS = 2
+STRIDE = WORKERS if IS_FULL else 3 * WORKERS
+WORDS = {"context": [sys.executable, "job.py"], "runner": [*COMMAND, "run", sys.executable, "job.py"]}
+pytestmark = [pytest.mark.timeout(7200 if IS_FULL else 300), pytest.mark.needs("strace")]
+
+
+def killing(count):
+    """Return the words that have each process of a command killed before its call of that number."""
+    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={CALLS}:signal=KILL:when={count}"]
+
+
+def plain_environment(folder, place):
+    """Return the variables of a run that is killed: nothing measures it."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "HYPERPLANE_JOB_ID": "job",
+        "HYPERPLANE_OUTPUT_URL": place.url,
+    }
+
+
+def run_killed(folder, place, words, count):
+    """Run a command that is killed; return how it ended, and what the job said was sealed."""
+    folder.mkdir()
+    (folder / "job.py").write_text(JOB)
+    (folder / "said").touch()
+    ended = subprocess.run(
+        [*killing(count), *words],
+        cwd=folder,
+        env={**plain_environment(folder, place), "SAID": str(folder / "said")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+    )
+    return ended, (folder / "said").read_text()
+
+
+def check_killed(folder, place, ended, said):
+    """Check what a killed run has left, and that it arrives."""
+    runs = Home.of(folder).runs()
+    if not runs:
+        assert "" == said
+        return
+    (run,) = runs
+    until_free(run)
+    os.chdir(folder)
+    if not run.delivery.exists() or record.read(run).delivery == "none":
+        assert "" == said
+        return
+    code = ended.returncode if ended.returncode >= 0 else None
+    last = said[-1:]
+    check_invariants(
+        run,
+        place,
+        exit_code=code,
+        sealed={"last.pt": tuple(n.encode() for n in "12" if n >= last)} if last else {},
+        deliver=lambda: run_command("deliver", run.run_id),
+        secrets=(),
+    )
+
+
+@pytest.mark.parametrize("first", range(1, WORKERS + 1))
+@pytest.mark.parametrize("kind", WORDS)
+def test_a_run_killed_at_any_call_is_delivered_in_the_end(tmp_path, kind, first):
+    """Whoever of job, runner and deliverer is killed, and whenever: no loss, nothing torn or unsaid."""
+    count, is_over = first, False
+    while not is_over:
+        folder = tmp_path / f"job-{count}"
+        place = FolderPlace(tmp_path / f"there-{count}")
+        ended, said = run_killed(folder, place, WORDS[kind], count)
+        is_over = ended.returncode == 0
+        check_killed(folder, place, ended, said)
+        count += STRIDE
+    assert count > 3 * STRIDE
+
+
+def test_a_delivery_killed_three_times_in_a_row_is_done_in_the_end(tmp_path):
+    """Whatever three deliveries left behind, the next one brings the run there."""
+    folder, place = tmp_path / "job", FolderPlace(tmp_path / "there")
+    ended, said = run_killed(folder, place, WORDS["runner"], 10)
+    assert ended.returncode != 0
+    os.chdir(folder)
+    run = only_run()
+    until_free(run)
+    for count in (8, 14, 20):
+        words = [*killing(count), *COMMAND, "deliver"]
+        subprocess.run(words, capture_output=True, env=plain_environment(folder, place), timeout=60)
+        until_free(run)
+    check_killed(folder, place, ended, said)
+    assert "final.json" in {Path(path).name for path in place.objects()}
