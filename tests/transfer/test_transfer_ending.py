@@ -32,7 +32,7 @@ def begin(server, verb, path, prefix, place):
 
 def wait_for(condition):
     """Wait until something holds."""
-    give_up_at = time.monotonic() + 20
+    give_up_at = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < give_up_at
         time.sleep(0.005)
@@ -41,7 +41,7 @@ def wait_for(condition):
 @pytest.fixture
 def slow_s3():
     """Give a scripted S3 that lets 8 MB a second through."""
-    with FaultyS3(bytes_per_s=8_000_000) as server:
+    with FaultyS3(bytes_per_s=8_000_000, min_part_bytes=1) as server:
         yield server
 
 
@@ -49,7 +49,7 @@ def interrupt(process):
     """Send SIGINT, and return how long the process took to end, and what it said."""
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=100)
     return time.monotonic() - began, errors
 
 
@@ -62,13 +62,13 @@ def test_an_interrupted_download_leaves_whole_files_alone(slow_s3, path, tmp_pat
     seconds, errors = interrupt(process)
     found = tree(tmp_path / "t")
 
-    assert seconds < 5
+    assert seconds < 15
     assert "KeyboardInterrupt" in errors
     assert {name: CONTENTS[f"d/{name}"] for name in found} == found
     assert len(found) < len(CONTENTS)
 
 
-@pytest.mark.parametrize("size", [200_000, 30 << 20])
+@pytest.mark.parametrize("size", [200_000, 12 << 20])
 def test_an_interrupted_upload_leaves_nothing_stray(slow_s3, path, tmp_path, size):
     """No multipart upload, and no half of an object."""
     files = {
@@ -80,7 +80,7 @@ def test_an_interrupted_upload_leaves_nothing_stray(slow_s3, path, tmp_path, siz
     wait_for(lambda: len(slow_s3.calls_of(operation)) > 3)
     seconds, errors = interrupt(process)
 
-    assert seconds < 15
+    assert seconds < 30
     assert "KeyboardInterrupt" in errors
     assert [] == slow_s3.uploads
     assert {f"k/{name}": files[name] for name in files if f"k/{name}" in slow_s3.objects} == slow_s3.objects
@@ -95,7 +95,7 @@ def test_an_interrupted_wait_for_a_silent_store_ends(faulty_s3, path, tmp_path):
     wait_for(lambda: faulty_s3.calls_of("GetObject"))
     seconds, errors = interrupt(process)
 
-    assert seconds < 15
+    assert seconds < 30
     assert "KeyboardInterrupt" in errors
     assert {} == tree(tmp_path / "t")
 
@@ -108,8 +108,9 @@ def test_killed_downloads_leave_no_torn_file(faulty_s3, path, tmp_path):
     for number in range(KILLS):
         target = tmp_path / f"t{number}"
         process = begin(faulty_s3, "download", path, "d/", target)
-        process.stdout.readline()
-        time.sleep(numbers.uniform(0, 0.6))
+        wanted = numbers.randrange(len(CONTENTS))
+        wait_for(lambda at=target, n=wanted, p=process: len(list(at.glob("*"))) >= n or p.poll() is not None)
+        time.sleep(numbers.uniform(0, 0.03))
         process.kill()
         process.communicate()
         found = tree(target)
@@ -119,7 +120,8 @@ def test_killed_downloads_leave_no_torn_file(faulty_s3, path, tmp_path):
         for file in target.glob("*"):
             file.unlink()
 
-    assert ([], True) == (torn, seen > 0)
+    assert [] == torn
+    assert 0 < seen < KILLS * len(CONTENTS)
 
 
 def mount_small(folder):
