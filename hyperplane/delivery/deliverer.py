@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hyperplane.delivery import evidence
 from hyperplane.delivery.bucket import BucketDestination
 from hyperplane.delivery.contents import Contents, Outputs
 from hyperplane.delivery.inspection import Inspection
@@ -296,12 +297,16 @@ class Deliverer:
         return found
 
     def _is_as_sent(self, row: Row) -> bool:
+        """Compare an object with our file, where that is still what was sent, else read it back."""
         item = self._item_at(row.path)
         try:
             with item.tree.file(item.name) as descriptor:
-                return self.destination.holds(row.path, Source(descriptor, *row.stored))
-        except (OutputError, FileNotFoundError):
-            return False
+                source = Source(descriptor, *row.stored)
+                if evidence.is_read_as(evidence.pieces(source), source):
+                    return self.destination.holds(row.path, source)
+        except (OutputError, FileNotFoundError):  # the job has removed or replaced it since
+            pass
+        return evidence.is_read_as(self.destination.chunks(row.path), Source(-1, *row.stored))
 
     def _item_at(self, path: str) -> Item:
         if path.startswith(OUTPUTS) and (sealed := self._tail.sealed.get(path.removeprefix(OUTPUTS))):

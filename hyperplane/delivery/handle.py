@@ -87,7 +87,10 @@ class DeliveryProcess:
         """
         self._order(json.dumps({"record": dict(record), "is_complete": is_complete}).encode() + b"\n")
         told = self._wait_for("delivered", deadline, watch=watch, progress=progress)
-        self.end(ENDING_S)
+        # all of it is on the disk: it may be killed where there is no time to leave in order
+        give_up_at = deadline()
+        left_s = ENDING_S if give_up_at is None else give_up_at - time.monotonic()
+        self.end(max(0.0, min(ENDING_S, left_s)))
         return Delivered(Summary(*told["summary"]), tuple(told["problems"]))
 
     @property

@@ -12,7 +12,7 @@ from hyperplane.delivery import evidence
 from hyperplane.delivery.brief import Keys, open_destination
 from hyperplane.delivery.places import Source
 from hyperplane.environment import Environment
-from hyperplane.errors import ObjectExistsError, ObjectNotFoundError, StoreError
+from hyperplane.errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError, StoreError
 from hyperplane.masking import Masker
 from hyperplane.rundir import is_part, new_part_name
 
@@ -71,6 +71,16 @@ def test_a_folder_of_it_is_a_destination(there):
     below.put("a", b"1")
     assert {"job %2E#1/run 1/a": 1} == dict(there.sizes(""))
     assert b"1" == below.read("a")
+
+
+def test_a_file_that_is_another_is_not_stored(there, tmp_path):
+    """What does not come to its sha256 leaves what was there."""
+    there.put("big", b"before")
+    source = source_of(tmp_path / "file", os.urandom(1000))._replace(sha256="0" * 64)
+    with pytest.raises(ObjectChangedError):
+        there.put_large("big", source)
+    os.close(source.descriptor)
+    assert b"before" == there.read("big")
 
 
 def test_a_file_is_known_by_its_content(there, tmp_path):

@@ -1,7 +1,7 @@
 """Killed at any system call, a run loses nothing that was sealed, and is delivered whole in the end.
 
-The sweep goes over the k-th call of every process of a short run. Here it is done in strides;
-HYPERPLANE_EVERY_KILL=1 does every one.
+The sweep goes over the k-th call of each kind of a short run, in whichever process. Here it is done in
+strides; HYPERPLANE_EVERY_KILL=1 does every one.
 """
 
 import os
@@ -10,14 +10,28 @@ import sys
 from pathlib import Path
 
 import pytest
-from deliveries import COMMAND, FolderPlace, check_invariants, only_run, run_command, until_free
+from deliveries import (
+    COMMAND,
+    BucketPlace,
+    FolderPlace,
+    check_invariants,
+    only_run,
+    run_command,
+    until_free,
+)
+from s3servers import with_new_bucket
 
 from hyperplane.rundir import Home
 from hyperplane.runs import record
 
 CALLS = (
-    "write,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,connect,sendto"
+    "write",
+    "fsync,fdatasync",
+    "rename,renameat,renameat2,link,linkat",
+    "unlink,unlinkat,rmdir",
+    "mkdir,mkdirat",
 )
+NETWORK_CALLS = ("connect", "sendto,writev,sendmsg")
 JOB = """
 import os, hyperplane
 said = os.open(os.environ["SAID"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -32,15 +46,14 @@ with hyperplane.JobContext() as ctx:
     ctx.outputs.remove("gone.txt")
 """
 IS_FULL = os.environ.get("HYPERPLANE_EVERY_KILL") == "1"
-WORKERS = 2
-STRIDE = WORKERS if IS_FULL else 3 * WORKERS
+STRIDE = 1 if IS_FULL else 6
 WORDS = {"context": [sys.executable, "job.py"], "runner": [*COMMAND, "run", sys.executable, "job.py"]}
 pytestmark = [pytest.mark.timeout(7200 if IS_FULL else 300), pytest.mark.needs("strace")]
 
 
-def killing(count):
+def killing(calls, count):
     """Return the words that have each process of a command killed before its call of that number."""
-    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={CALLS}:signal=KILL:when={count}"]
+    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={calls}:signal=KILL:when={count}"]
 
 
 def plain_environment(folder, place):
@@ -50,16 +63,17 @@ def plain_environment(folder, place):
         "HOME": str(folder),
         "HYPERPLANE_JOB_ID": "job",
         "HYPERPLANE_OUTPUT_URL": place.url,
+        **place.variables,
     }
 
 
-def run_killed(folder, place, words, count):
+def run_killed(folder, place, words, killers):
     """Run a command that is killed; return how it ended, and what the job said was sealed."""
     folder.mkdir()
     (folder / "job.py").write_text(JOB)
     (folder / "said").touch()
     ended = subprocess.run(
-        [*killing(count), *words],
+        [*killers, *words],
         cwd=folder,
         env={**plain_environment(folder, place), "SAID": str(folder / "said")},
         stdin=subprocess.DEVNULL,
@@ -88,36 +102,47 @@ def check_killed(folder, place, ended, said):
         place,
         exit_code=code,
         sealed={"last.pt": tuple(n.encode() for n in "12" if n >= last)} if last else {},
-        deliver=lambda: run_command("deliver", run.run_id),
+        deliver=lambda: run_command("deliver", run.run_id, **place.variables),
         secrets=(),
     )
 
 
-@pytest.mark.parametrize("first", range(1, WORKERS + 1))
-@pytest.mark.parametrize("kind", WORDS)
-def test_a_run_killed_at_any_call_is_delivered_in_the_end(tmp_path, kind, first):
-    """Whoever of job, runner and deliverer is killed, and whenever: no loss, nothing torn or unsaid."""
-    count, is_over = first, False
+def sweep(tmp_path, place_of, words, calls):
+    """Kill at every k-th of some calls, until there are no more of them."""
+    count, is_over = 1, False
     while not is_over:
-        folder = tmp_path / f"job-{count}"
-        place = FolderPlace(tmp_path / f"there-{count}")
-        ended, said = run_killed(folder, place, WORDS[kind], count)
+        folder, place = tmp_path / f"job-{count}", place_of(count)
+        ended, said = run_killed(folder, place, words, killing(calls, count))
         is_over = ended.returncode == 0
         check_killed(folder, place, ended, said)
         count += STRIDE
-    assert count > 3 * STRIDE
+    assert count > 1 + STRIDE, "nothing was killed"
+    print(f"killed at {(count - 1) // STRIDE - 1} calls of {calls}")  # -rP shows it
+
+
+@pytest.mark.parametrize("calls", CALLS)
+@pytest.mark.parametrize("kind", WORDS)
+def test_a_run_killed_at_any_call_is_delivered_in_the_end(tmp_path, kind, calls):
+    """Whoever of job, runner and deliverer is killed, and whenever: no loss, nothing torn or unsaid."""
+    sweep(tmp_path, lambda count: FolderPlace(tmp_path / f"there-{count}"), WORDS[kind], calls)
+
+
+@pytest.mark.parametrize("calls", NETWORK_CALLS)
+def test_a_run_killed_as_it_speaks_to_a_store_is_delivered_in_the_end(tmp_path, seaweed, calls):
+    """The same over the calls that reach a store."""
+    sweep(tmp_path, lambda count: BucketPlace(with_new_bucket(seaweed)), WORDS["runner"], calls)
 
 
 def test_a_delivery_killed_three_times_in_a_row_is_done_in_the_end(tmp_path):
     """Whatever three deliveries left behind, the next one brings the run there."""
     folder, place = tmp_path / "job", FolderPlace(tmp_path / "there")
-    ended, said = run_killed(folder, place, WORDS["runner"], 10)
+    ended, said = run_killed(folder, place, WORDS["runner"], killing("write", 10))
     assert ended.returncode != 0
     os.chdir(folder)
     run = only_run()
     until_free(run)
-    for count in (8, 14, 20):
-        words = [*killing(count), *COMMAND, "deliver"]
+    for calls in ("fsync", "rename", "write"):
+        words = [*killing(calls, 2), *COMMAND, "deliver"]
         subprocess.run(words, capture_output=True, env=plain_environment(folder, place), timeout=60)
         until_free(run)
     check_killed(folder, place, ended, said)

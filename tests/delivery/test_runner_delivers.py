@@ -58,9 +58,10 @@ def until(condition, timeout_s=30.0):
 
 
 def has_sealed():
-    """Say whether the only run has sealed its output."""
+    """Say whether the only run has sealed its output, and the runner has read what it said then."""
     runs = Home.of(Path.cwd()).runs()
-    return bool(runs) and runs[0].events.is_file() and b"sealed.txt" in runs[0].events.read_bytes()
+    has_said = bool(runs) and runs[0].stdout_log.is_file() and b"said" in runs[0].stdout_log.read_bytes()
+    return has_said and b"sealed.txt" in runs[0].events.read_bytes()
 
 
 def check(place, exit_code, *, outcome, run=None):
