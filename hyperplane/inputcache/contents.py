@@ -35,7 +35,7 @@ def version(info: ObjectInfo) -> str:
 def look(store: ObjectStore, location: Location) -> Contents:
     """Ask the store what an input is now.
 
-    Raises `ObjectNotFoundError` where there is nothing, `UnusableNameError` for a key that cannot be a
+    Raises `ObjectNotFoundError` where there is nothing, `UsageError` for a key that cannot be a
     file below the folder.
     """
     name = location.name or location.bucket

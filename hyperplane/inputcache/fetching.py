@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from hyperplane.errors import InputError
+from hyperplane.errors import InputError, TransferError
 from hyperplane.inputcache.contents import Contents, look, version
 from hyperplane.inputcache.entry import Entry, Verdict
 from hyperplane.inputcache.locking import Hold, share, share_new, take
@@ -81,7 +81,8 @@ class Fetching:
 
     def _give_up(self, entry: Entry, contents: Contents, error: BaseException) -> None:
         # what has arrived is for the next try, unless the disk is full of it
-        if isinstance(error, OSError) and error.errno in _FULL:
+        cause = error.__cause__ if isinstance(error, TransferError) else error
+        if isinstance(cause, OSError) and cause.errno in _FULL:
             self._room.evict(entry)
             raise self._room.is_full(self._missing_sizes(entry, contents)) from error
 

@@ -42,6 +42,19 @@ _REASONS = {
     "kind: ConnectionReset": "the connection was reset",
     "dns error": "its host is not known",
 }
+# what botocore and urllib3 call the same
+_WORDS_FOR = {
+    "ConnectTimeoutError": "it does not answer in time",
+    "ConnectionClosedError": "no answer",
+    "EndpointConnectionError": "there is no connection to it",
+    "IncompleteRead": "the answer broke off",
+    "IncompleteReadError": "the answer broke off",
+    "MaxRetryError": "there is no connection to it",
+    "NewConnectionError": "there is no connection to it",
+    "ProtocolError": "no answer",
+    "ReadTimeoutError": "it does not answer in time",
+    "ResponseStreamingError": "the answer broke off",
+}
 
 
 class PassingError(StoreError):
@@ -206,6 +219,11 @@ def _first(pattern: re.Pattern[str], text: str) -> str | None:
     return found[1] if found else None
 
 
+def _words_for(error: Exception) -> str:
+    name = type(error).__name__
+    return _WORDS_FOR.get(name, name)
+
+
 def _status_of(error: Exception) -> int | None:
     from obstore import exceptions
 
@@ -252,10 +270,10 @@ def _of_botocore(url: str, error: Exception) -> StoreError:
         case exceptions.SSLError():
             return error_of(url, status=None, code="", reason=_BAD_CERTIFICATE)
         case exceptions.ConnectionError() | exceptions.HTTPClientError() | exceptions.IncompleteReadError():
-            return error_of(url, status=None, code="", reason=name)
+            return error_of(url, status=None, code="", reason=_words_for(error))
         case exceptions.BotoCoreError():
             return refused(url, name)
-    return error_of(url, status=None, code="", reason=name)
+    return error_of(url, status=None, code="", reason=_words_for(error))
 
 
 @contextmanager
@@ -266,5 +284,5 @@ def urllib3_errors(url: str) -> Iterator[None]:
     try:
         yield
     except HTTPError as error:
-        reason = _BAD_CERTIFICATE if isinstance(error, SSLError) else type(error).__name__
+        reason = _BAD_CERTIFICATE if isinstance(error, SSLError) else _words_for(error)
         raise error_of(url, status=None, code="", reason=reason) from None

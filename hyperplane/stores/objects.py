@@ -1,9 +1,9 @@
 """What an object store is to the rest of the package: listing, reading, writing and deleting."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 Buffer = bytes | bytearray | memoryview
 Chunks = Callable[[], Iterable[Buffer]]
@@ -35,6 +35,14 @@ class Reading:
 
     info: ObjectInfo
     chunks: Iterator[Buffer]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # a connection in the midst of a reply is to be closed now
+        if isinstance(self.chunks, Generator):
+            self.chunks.close()
 
 
 class ObjectStore(Protocol):

@@ -186,16 +186,16 @@ class _Downloading:
             return info.size_bytes
 
     def _stream(self, part: Part, info: ObjectInfo) -> ObjectInfo:
-        reading = self._store.read(info.key)
-        digest = checking.new_digest(reading.info)
         position = 0
-        for chunk in reading.chunks:
-            self._cancellation.check()
-            part.write(chunk, position)
-            position += len(chunk)
-            if digest is not None:
-                digest.update(chunk)
-            self._tally.add_bytes(len(chunk))
+        with self._store.read(info.key) as reading:
+            digest = checking.new_digest(reading.info)
+            for chunk in reading.chunks:
+                self._cancellation.check()
+                part.write(chunk, position)
+                position += len(chunk)
+                if digest is not None:
+                    digest.update(chunk)
+                self._tally.add_bytes(len(chunk))
         checking.check_stream(self._store, part.descriptor, reading.info, digest)
         return reading.info
 
@@ -213,14 +213,15 @@ class _Downloading:
     def _fetch_range(self, part: Part, info: ObjectInfo, sums: RangeSums, span: tuple[int, int]) -> None:
         start, stop = span
         position, value, told = start, 0, start
-        for chunk in self._store.read(info.key, start, stop, etag=info.etag).chunks:
-            part.write(chunk, position)
-            value = sums.update(memoryview(chunk), value)
-            position += len(chunk)
-            if position - told >= TOLD_BYTES:
-                self._cancellation.check()
-                self._tally.add_bytes(position - told)
-                told = position
+        with self._store.read(info.key, start, stop, etag=info.etag) as reading:
+            for chunk in reading.chunks:
+                part.write(chunk, position)
+                value = sums.update(memoryview(chunk), value)
+                position += len(chunk)
+                if position - told >= TOLD_BYTES:
+                    self._cancellation.check()
+                    self._tally.add_bytes(position - told)
+                    told = position
         self._tally.add_bytes(position - told)
         sums.add(start, position - start, value)
         # while other ranges are on their way, so that the whole has not to wait for it in the end

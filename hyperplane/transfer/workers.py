@@ -61,7 +61,7 @@ class Workers:
         self._cancellation = cancellation
         self._taking = threading.Lock()
         self._error: BaseException | None = None
-        self._ending = threading.Lock()
+        self._counting = threading.Lock()
         self._running = 0
         self._are_done = threading.Event()
 
@@ -70,10 +70,8 @@ class Workers:
 
         When this thread is interrupted, the workers are told, and waited for, but not for ever.
         """
-        self._running = threads
         try:
-            for number in range(threads):
-                threading.Thread(target=self._run, daemon=True, name=f"transfer-{number}").start()
+            self._start(threads)
             while not self._are_done.wait(TICK_S):
                 tick()
         except BaseException:
@@ -84,14 +82,30 @@ class Workers:
         if self._error is not None:
             raise self._error
 
+    def _start(self, threads: int) -> None:
+        self._enter()
+        try:
+            for number in range(threads):
+                self._enter()
+                threading.Thread(target=self._run, daemon=True, name=f"transfer-{number}").start()
+        finally:
+            self._leave()
+
     def _run(self) -> None:
         try:
             self._work_on()
         finally:
-            with self._ending:
-                self._running -= 1
-                if not self._running:
-                    self._are_done.set()
+            self._leave()
+
+    def _enter(self) -> None:
+        with self._counting:
+            self._running += 1
+
+    def _leave(self) -> None:
+        with self._counting:
+            self._running -= 1
+            if not self._running:
+                self._are_done.set()
 
     def _work_on(self) -> None:
         try:

@@ -7,10 +7,9 @@ import pytest
 from caching import FOLDER, cache_of, entries_in, fetched, files_of, mode_of
 from s3servers import client_of
 
-from hyperplane.errors import InputError, ObjectNotFoundError, StoreAccessError, TransferError
+from hyperplane.errors import InputError, ObjectNotFoundError, StoreAccessError, TransferError, UsageError
 from hyperplane.inputcache.contents import Contents
 from hyperplane.stores import Location, ObjectInfo
-from hyperplane.transfer.names import UnusableNameError
 
 
 @pytest.fixture
@@ -247,7 +246,7 @@ def test_what_is_there_is_no_help_where_the_store_forbids_it(tmp_path, server):
 def test_a_key_that_can_be_no_file_is_an_error_before_anything_is_fetched(tmp_path, server, key):
     """A job that silently misses a file of its input would be worse."""
     server.put(key, b"x")
-    with pytest.raises(UnusableNameError):
+    with pytest.raises(UsageError):
         fetched(tmp_path, server)
     assert [] == gets(server)
 
@@ -255,7 +254,7 @@ def test_a_key_that_can_be_no_file_is_an_error_before_anything_is_fetched(tmp_pa
 @pytest.mark.parametrize("url", ["s3://test/x/..", "s3://test/../"])
 def test_a_name_that_leaves_the_folder_is_refused(tmp_path, server, url):
     """The last part of the URL names a file of the cache."""
-    with pytest.raises(UnusableNameError):
+    with pytest.raises(UsageError):
         fetched(tmp_path, server, url)
 
 

@@ -10,10 +10,12 @@ from hyperplane.errors import StoreError
 from hyperplane.stores.fast import can_name
 
 ODD = [
-    "a//b", "/a", "//", "/", "a/../b", "../a", "a/./b", ".", "..", "./", "d/", "d//", "a\tb", "a\x01b",
-    "a\\b", " ", "a b/ ", "%2e%2e%2f", "a%2Fb", "a+b", "．．/x", "a\u2028b", "\xe9", "e\u0301", "\x7f",
-    "*", "a/b/.", "?x=1", "#y", "~", "!'()*", "a&b=c;d", '"quoted"', "<a>", "[x]", "{y}", "^`|",
-    "\U0001f600", "-rf", "\xa0",
+    "a//b", "/a", "//", "/", "a/../b", "../a", "a/./b",
+    ".", "..", "./", "d/", "d//", "a\tb", "a\x01b",
+    "a\\b", " ", "a b/ ", "%2e%2e%2f", "a%2Fb", "a+b", "．．/x",
+    "a\u2028b", "\xe9", "e\u0301", "\x7f", "*", "a/b/.", "?x=1",
+    "#y", "~", "!'()*", "a&b=c;d", '"quoted"', "<a>", "[x]",
+    "{y}", "^`|", "\U0001f600", "-rf", "\xa0",
 ]  # fmt: skip
 
 

@@ -28,20 +28,8 @@ def put_all(server, *keys):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "../secret",
-        "a/../../secret",
-        "/secret",
-        "a//b",
-        "./a",
-        "a/.",
-        "..",
-        "a/..",
-        "\0",
-        "x" * 256,
-        "ä" * 128,
-    ],
-)
+    ["../secret", "a/../../secret", "/secret", "a//b", "./a", "a/.", "..", "a/..", "\0", "x" * 256],
+)  # fmt: skip
 def test_a_key_that_is_no_name_is_told(faulty_s3, store, outer, name):
     """It is written nowhere, the error names it, and the rest is copied."""
     put_all(faulty_s3, f"d/{name}", "d/good")
