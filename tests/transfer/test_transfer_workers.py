@@ -84,8 +84,8 @@ def test_workers_that_do_not_answer_are_not_waited_for_for_ever():
     assert time.monotonic() - began < 10
 
 
-def test_a_caller_interrupted_while_it_starts_threads_waits_for_those_alone(monkeypatch):
-    """The others never begin, and never end."""
+def test_a_caller_interrupted_while_it_starts_threads_has_those_end(monkeypatch):
+    """The others never begin, and are not waited for for ever."""
     started = []
     start = threading.Thread.start
 
