@@ -15,7 +15,8 @@ from hyperplane.errors import (
 )
 
 _STATUS = re.compile(r"status code: (\d{3})")
-_CODE = re.compile(r"<Code>(\w+)</Code>")
+# of a reply, or of one object of many that were to be deleted
+_CODE = re.compile(r'<Code>(\w+)</Code>|^ +code: "(\w+)",$', re.MULTILINE)
 _CLOCK_CODE = "RequestTimeTooSkewed"
 EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _CREDENTIAL_CODES = EXPIRED_CODES | {
@@ -216,7 +217,7 @@ def _of_obstore(url: str, error: Exception) -> StoreError:
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:
     found = pattern.search(text)
-    return found[1] if found else None
+    return found[found.lastindex or 0] if found else None
 
 
 def _words_for(error: Exception) -> str:

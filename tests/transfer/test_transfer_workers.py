@@ -84,6 +84,26 @@ def test_workers_that_do_not_answer_are_not_waited_for_for_ever():
     assert time.monotonic() - began < 10
 
 
+def test_a_caller_interrupted_while_it_starts_threads_has_those_end(monkeypatch):
+    """The others never begin, and are not waited for for ever."""
+    started = []
+    start = threading.Thread.start
+
+    def start_two(thread):
+        if len(started) == 2:
+            raise KeyboardInterrupt
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    cancellation, began = Cancellation(), time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Workers(lambda number: cancellation.sleep(60), range(9), cancellation, patience_s=0.5).run(8)
+
+    assert time.monotonic() - began < 30
+    assert not any(thread.is_alive() for thread in started)
+
+
 def test_a_part_ends_with_the_whole():
     """A nested cancellation is set when the outer one is, and not the other way round."""
     whole = Cancellation()
