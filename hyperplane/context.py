@@ -11,8 +11,9 @@ from typing_extensions import TypeVar
 from hyperplane import current
 from hyperplane.environment import Environment, StrPath
 from hyperplane.errors import EXIT_STOPPED, ContextClosedError, DeliveryError, JobStopped, UsageError
+from hyperplane.given import Given
 from hyperplane.job import Job
-from hyperplane.parts import Given, Parts
+from hyperplane.parts import Parts
 from hyperplane.settings import JobSettings
 
 if TYPE_CHECKING:

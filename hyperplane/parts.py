@@ -4,19 +4,19 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from hyperplane import secretsources, settings
-from hyperplane.environment import Environment, StrPath
-from hyperplane.errors import HyperplaneWarning, OutputError
+from hyperplane import outputplaces, secretsources, settings
+from hyperplane.environment import Environment
+from hyperplane.errors import HyperplaneWarning
+from hyperplane.given import Given, part
 from hyperplane.job import Job, identify
 from hyperplane.locks import ForkSafeLock
 from hyperplane.masking import Masker, process_masker
-from hyperplane.rundir import Home, RunDir, is_locked, runs_in
+from hyperplane.rundir import Home, RunDir, is_locked
 from hyperplane.stopping import Stopping, reserve_of, working_time_under_runner
 
 if TYPE_CHECKING:
@@ -34,49 +34,6 @@ if TYPE_CHECKING:
     from hyperplane.runs.own import OwnRun
     from hyperplane.runs.record import Outcome
     from hyperplane.transfer import Transfer
-
-T = TypeVar("T")
-
-
-class Given(NamedTuple):
-    """What a context was made with; None where a part is to be built."""
-
-    params: Any = None
-    argv: Sequence[str] | None = None
-    environ: Mapping[str, str] | None = None
-    env_file: StrPath | EllipsisType | None = ...
-    job: Job | None = None
-    secrets: "Mapping[str, str | bytes] | secretsources.SecretSource | Secrets | None" = None
-    inputs: "Mapping[str, StrPath] | Inputs | None" = None
-    outputs: "StrPath | Outputs | None" = None
-    s3: "S3 | None" = None
-    log: "FilteringBoundLogger | None" = None
-
-    def __repr__(self) -> str:
-        given = (name for name in self._fields if getattr(self, name) not in (None, ...))
-        return f"<Given: {', '.join(given)}>"
-
-    def injected(self) -> list[str]:
-        """Return the names of what another process could not be given."""
-        parts = ("environ", "job", "secrets", "inputs", "outputs", "s3", "log")
-        return [name for name in parts if getattr(self, name) is not None]
-
-
-class part(Generic[T]):  # noqa: N801 - it reads as a decorator, like property
-    """A property that is computed on first use, once, under the lock of its owner."""
-
-    def __init__(self, build: "Callable[[Any], T]") -> None:
-        self._build = build
-        self._name = build.__name__
-        self.__doc__ = build.__doc__
-
-    def __get__(self, owner: "Parts", kind: type | None = None) -> T:
-        if self._name not in owner.built:
-            with owner.lock:
-                if self._name not in owner.built:
-                    owner.built[self._name] = self._build(owner)
-        value: T = owner.built[self._name]
-        return value
 
 
 class Parts:
@@ -244,34 +201,17 @@ class Parts:
         if isinstance(self.given.outputs, Outputs):
             return self.given.outputs
         outputs = Outputs(
-            self._outputs_folder(),
+            outputplaces.outputs_folder(self.given.outputs, self.environment, self.settings, self.run),
             masker=self.masker,
             journal=self.journal,
             rank=self.job.rank,
-            earlier=self._earlier_runs(),
+            earlier=outputplaces.earlier_runs(self._home, self.settings, self.run),
             delivered=self._delivered_runs,
             keep_out=[self._home.path],
         )
         self._warn_of_no_delivery()
         self.closes(lambda: outputs.close(is_success=self._is_success))
         return outputs
-
-    def _outputs_folder(self) -> Path:
-        self._refuse_a_disk_that_is_lost()
-        folder = self.given.outputs or self.settings.output_dir
-        if folder is not None:
-            return self.environment.folder / Path(os.fspath(folder))  # type: ignore[arg-type]  # no facet here
-        return self.environment.folder if self.run is None else self.run.outputs
-
-    def _refuse_a_disk_that_is_lost(self) -> None:
-        platform = self.environment.platform
-        where = self.settings.home if self.run is not None else self.given.outputs or self.settings.output_dir
-        is_lost = platform.disk_is_lost and where is None and self.settings.output_url is None
-        if is_lost and not self.settings.delivers_nowhere_on_purpose:
-            raise OutputError(
-                f"the disk of a {platform.name} job is gone when the job ends, and its outputs with it",
-                hint="Set HYPERPLANE_OUTPUT_DIR to a folder that stays, or HYPERPLANE_OUTPUT_URL to `none`.",
-            )
 
     def _warn_of_no_delivery(self) -> None:
         if self.settings.output_url is not None and self.run is None:
@@ -282,31 +222,15 @@ class Parts:
                 stacklevel=5,
             )
 
-    def _earlier_runs(self) -> list[RunDir]:
-        if self.run is not None:
-            return self.run.earlier_runs()
-        if self.settings.job_id is None:
-            return []
-        return runs_in(self._home.job_folder(self.settings.job_id))
-
     def _delivered_runs(self) -> "Iterable[RemoteRun]":
-        """Return the runs of this job at its destination, newest first."""
-        url, job_id = self.settings.output_url, self.settings.job_id
-        if url is None or (self.run is None and job_id is None):
-            return ()
-        from hyperplane.delivery.brief import Keys, open_destination
-        from hyperplane.delivery.remote import runs_at
+        from hyperplane.delivery.brief import Keys
 
         keys = Keys({}, self.secret_sources)
-        destination = open_destination(url, self.environment, self.settings, keys, self.masker)
-        folder = self._home.job_folder(job_id or "") if self.run is None else self.run.job_folder
-        return runs_at(destination, folder.name)
+        return outputplaces.delivered_runs(self.environment, self.settings, self.run, keys, self.masker)
 
     @property
     def _home(self) -> Home:
-        if self.run is not None:
-            return self.run.home
-        return Home.of(self.environment.folder / (self.settings.home or ""))
+        return outputplaces.home_of(self.environment, self.settings, self.run)
 
     @part
     def s3(self) -> "S3":

@@ -97,7 +97,8 @@ def _opened() -> "Iterator[S3]":
 
     SIGTERM ends the command as Ctrl-C does, so that nothing unfinished stays behind.
     """
-    from hyperplane.parts import Given, Parts
+    from hyperplane.given import Given
+    from hyperplane.parts import Parts
 
     signal.signal(signal.SIGTERM, _stop)
     parts = Parts(Given())

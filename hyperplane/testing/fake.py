@@ -14,9 +14,10 @@ from hyperplane.context import ContextOptions, JobContext, P
 from hyperplane.errors import EXIT_STOPPED, JobStopped, UsageError
 from hyperplane.facets.outputs import Outputs
 from hyperplane.facets.params import Params
+from hyperplane.given import Given, part
 from hyperplane.job import Job, identify
 from hyperplane.masking import Masker
-from hyperplane.parts import Given, Parts, part
+from hyperplane.parts import Parts
 from hyperplane.rundir import Lock, RunDir
 from hyperplane.stopping import Stopping
 from hyperplane.testing import recorded
