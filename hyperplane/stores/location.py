@@ -26,6 +26,8 @@ class Location(NamedTuple):
         scheme, separator, rest = text.partition("://")
         if separator and scheme.lower() == "s3":
             name, _, key = rest.partition("/")
+            if not name:
+                raise UsageError(f"{text!r} names no bucket", hint="Write s3://bucket/key.")
             return cls(_checked(name), key)
         if separator and scheme.isalnum():
             raise UsageError(f"{text!r} is not in S3", hint="Write s3://bucket/key, or a key of the bucket.")
