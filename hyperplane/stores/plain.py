@@ -9,7 +9,7 @@ from typing import Any
 
 from hyperplane.errors import StoreError
 from hyperplane.locks import ForkSafeLock
-from hyperplane.stores.failures import botocore_errors, error_of, truncated
+from hyperplane.stores.failures import botocore_errors, error_of, refused
 from hyperplane.stores.objects import PART_BYTES, Buffer, Chunks, ObjectInfo, Reading
 
 CHUNK_BYTES = 64 << 10
@@ -66,19 +66,14 @@ class PlainStore:
         options: dict[str, Any] = {} if etag is None else {"IfMatch": etag}
         if start or stop is not None:
             options["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-        with botocore_errors(f"{self.url}/{key}"):
-            reply = self.client.get_object(Bucket=self._bucket, Key=key, **options)
-        return Reading(_replied(key, reply), self._chunks(key, reply))
-
-    def _chunks(self, key: str, reply: Any) -> Iterator[Buffer]:
         url = f"{self.url}/{key}"
-        expected, received = reply["ContentLength"], 0
-        with botocore_errors(url), closing(reply["Body"]) as body:
-            for piece in body.iter_chunks(CHUNK_BYTES):
-                received += len(piece)
-                yield piece
-        if received != expected:
-            raise truncated(url, expected, received)
+        with botocore_errors(url):
+            reply = self.client.get_object(Bucket=self._bucket, Key=key, **options)
+        info = _replied(key, reply)
+        if reply["ContentLength"] != (info.size_bytes if stop is None else stop) - start:
+            reply["Body"].close()
+            raise refused(url, "the reply is not the range that was asked for")
+        return Reading(info, _chunks(url, reply["Body"]))
 
     def write(self, key: str, data: Buffer, *, is_new: bool = False) -> str | None:
         """Store one object in one request."""
@@ -160,6 +155,11 @@ class PlainStore:
 def deletion_error(url: str, code: str) -> StoreError:
     """Return the error for one object of many that was not deleted."""
     return error_of(url, status=403 if code == "AccessDenied" else 400, code=code)
+
+
+def _chunks(url: str, body: Any) -> Iterator[Buffer]:
+    with botocore_errors(url), closing(body):
+        yield from body.iter_chunks(CHUNK_BYTES)
 
 
 def regrouped(chunks: Any, part_bytes: int) -> Iterator[bytes]:

@@ -132,16 +132,13 @@ def _can_make_nameless_files(folder: int) -> bool:
 
 
 def _folder_in(outer: int, name: str, path: str) -> int:
-    for _ in range(2):
-        try:
-            return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=outer)
-        except FileNotFoundError:
-            with suppress(FileExistsError):
-                os.mkdir(name, dir_fd=outer)
-        except OSError as error:
-            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
-                raise
-            break
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=outer)
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=outer)
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
     raise UsageError(
         f"{path!r} is a link or a file in the target folder, not a folder",
         hint="Remove it, or choose another target.",

@@ -315,3 +315,18 @@ def test_a_location_knows_what_it_stands_for():
     assert ("e", "e", "") == (folder.name, file.name, whole.name)
     assert ("s3://b/d/e/", "s3://b/") == (str(folder), str(whole))
     assert Path("e").name == file.name
+
+
+def test_what_is_a_url_of_s3_is_told():
+    """In either case, and whatever follows."""
+    assert [True, True, False] == [Location.is_url(text) for text in ("s3://b/k", "S3://", "s3/k")]
+
+
+def test_in_a_hurry_nothing_is_tried_again(buckets_of):
+    """Nor is a store waited for long."""
+    usual = buckets_of(secrets=TRIPLET)
+    hasty = usual.hasty()
+
+    assert hasty.account.read_timeout_s < usual.account.read_timeout_s
+    assert hasty.endpoint == usual.endpoint
+    assert 1 == hasty.open("b")._patience.tries

@@ -1,5 +1,7 @@
 """Replies that no S3 should give, and what the libraries below raise: told in words of ours."""
 
+from types import SimpleNamespace
+
 import pytest
 from botocore.exceptions import BotoCoreError, ParamValidationError
 from botocore.parsers import ResponseParserError
@@ -8,7 +10,7 @@ from faultys3.answers import Answer
 from storekinds import QUICK, account_of_server, content_of, keys_of, memory_store, store_of
 
 from hyperplane.errors import CredentialsError, MissingExtraError, StoreAccessError, StoreError
-from hyperplane.stores import fast
+from hyperplane.stores import Reading, fast
 from hyperplane.stores.credentials import ChainCredentials
 from hyperplane.stores.failures import PassingError, botocore_errors, error_of, obstore_errors
 from hyperplane.stores.fast import FastStore
@@ -215,3 +217,63 @@ def store_put(server):
     store = store_of(server)
     store.write("a", b"x")
     return store
+
+
+@pytest.mark.parametrize("span", [(2, 5), (2, None), (0, 5)])
+def test_a_store_that_ignores_ranges_is_refused(faulty_s3, faulty_store, span):
+    """The whole object is not taken for a part of it."""
+    faulty_s3.put("a", b"0123456789")
+
+    def ignore(call):
+        call.headers.pop("range")
+
+    faulty_s3.add(Fault("ignore", instead=lambda call, store: ignore(call)), operation="GetObject")
+    with pytest.raises(StoreError, match="s3://test/a"):
+        content_of(faulty_store, "a", *span)
+
+
+def test_less_than_was_asked_for_is_an_error():
+    """Even where a store does not say so."""
+    store = memory_store()
+    store.write("a", b"0123456789")
+    with pytest.raises(PassingError, match="broke off after 10 of 100 bytes"):
+        content_of(store, "a", 0, 100)
+
+
+def test_head_without_a_size_is_refused(faulty_s3, faulty_store):
+    """There is nothing to go by."""
+    faulty_s3.put("a", b"x")
+    asking = faulty_store._connections.asking
+    asking._head = lambda key: SimpleNamespace(headers={})
+    with pytest.raises(StoreError, match="does not tell its size"):
+        faulty_store.head("a")
+
+
+def test_chunks_that_are_not_wanted_any_more_have_not_failed():
+    """Their end is no error of theirs."""
+    watched = fast._Watched(lambda: iter([b"a", b"b"]))
+    chunks = iter(watched)
+    first = next(chunks)
+    chunks.close()
+
+    assert (b"a", None) == (first, watched.error)
+
+
+def test_a_reading_can_be_left(faulty_s3, faulty_store):
+    """Its chunks end there; others than a generator are left alone."""
+    faulty_s3.put("a", b"0123456789")
+    with faulty_store.read("a") as reading:
+        pass
+    with Reading(reading.info, iter([b"x"])) as kept:
+        pass
+
+    assert ([], [b"x"]) == (list(reading.chunks), list(kept.chunks))
+
+
+@pytest.mark.parametrize(("bucket", "host"), [("b", "b.s3.us-east-1."), ("b.c", "s3.us-east-1.")])
+def test_a_bucket_of_aws_is_found_at_its_host(faulty_s3, bucket, host):
+    """Where it has one."""
+    account = account_of_server(faulty_s3, endpoint_url=None, ca_file=None)
+    config = fast.open_bucket(account, bucket).config
+
+    assert config["endpoint"].startswith(f"https://{host}amazonaws.com")

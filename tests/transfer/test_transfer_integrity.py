@@ -24,6 +24,7 @@ def small_ranges(monkeypatch):
     module = sys.modules[download.__module__]
     monkeypatch.setattr(module, "RANGED_BYTES", 500_000)
     monkeypatch.setattr(module, "SMALLEST_RANGE_BYTES", 256 << 10)
+    monkeypatch.setattr(module, "TOLD_BYTES", 64 << 10)
 
 
 def error_of(caught):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from copying import fetch, make_tree, tree
-from processes import unprivileged
+from processes import public_folder, unprivileged
 
 from hyperplane.errors import TransferError, UsageError
 from hyperplane.rundir import is_part
@@ -185,6 +185,29 @@ def test_files_need_a_name_where_proc_is_not_mounted(tmp_path, monkeypatch):
     landing.close()
 
     assert [True] == [is_part(name) for name in names]
+
+
+def test_a_folder_that_cannot_be_entered_is_told(tmp_path):
+    """It is no link and no file, and the reason is that of the system."""
+    with public_folder() as folder:
+        (folder / "closed").mkdir(mode=0o700)
+        landing = Landing(folder)
+        with unprivileged(), pytest.raises(PermissionError), landing.part(("closed", "a")):
+            pass
+        landing.close()
+
+
+def test_a_thread_goes_from_folder_to_folder(tmp_path):
+    """To the same one again, to others, and to the target itself."""
+    landing = Landing(tmp_path / "t")
+    names = [("d", "a"), ("d", "b"), ("e", "c"), ("f",), ("e", "g"), ("d", "h", "i")]
+    for parts in names:
+        with landing.part(parts) as part:
+            part.write("/".join(parts).encode(), 0)
+            part.finish(None)
+    landing.close()
+
+    assert {"/".join(parts): "/".join(parts).encode() for parts in names} == tree(tmp_path / "t")
 
 
 def test_an_unfinished_part_goes(tmp_path, can_be_nameless):

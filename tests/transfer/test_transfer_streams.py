@@ -10,6 +10,7 @@ from faultys3 import FaultyS3, error, hang, replace_object, truncate
 from storekinds import PATHS, store_of
 
 from hyperplane.errors import ObjectChangedError, ObjectNotFoundError, StoreAccessError, StoreError
+from hyperplane.stores import Reading
 from hyperplane.transfer import streams
 from hyperplane.transfer.streams import ObjectTextWriter, ObjectWriter, open_reader
 
@@ -229,3 +230,28 @@ def test_an_object_replaced_while_it_is_opened_is_an_error(faulty_s3, store):
     faulty_s3.add(replace_object(CONTENT[1:]), operation="GetObject")
     with open_reader(store, "a") as file, pytest.raises(ObjectChangedError):
         file.read()
+
+
+class Dripping:
+    """A store that gives every chunk byte by byte, with nothing in between."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def read(self, *args, **options):
+        reading = self._store.read(*args, **options)
+        bytewise = (bytes(chunk)[at : at + 1] for chunk in reading.chunks for at in range(len(chunk)))
+        return Reading(reading.info, (piece for byte in bytewise for piece in (b"", byte)))
+
+
+def test_an_empty_chunk_is_no_end(faulty_s3, store):
+    """Nor is a seek to where one is already a beginning."""
+    faulty_s3.put("a", b"0123456789")
+    with io.BufferedReader(open_reader(Dripping(store), "a").detach(), 1) as file:
+        first = file.read(3)
+        file.raw.seek(file.raw.tell())
+
+        assert b"0123456789" == first + file.read()
