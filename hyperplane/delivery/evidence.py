@@ -82,14 +82,7 @@ def pieces(source: Source, piece_bytes: int = _CHUNK_BYTES) -> Iterator[bytes]:
 
 def read_at(source: Source, position: int, size_bytes: int) -> bytes:
     """Return so many bytes of a file, or what there are."""
-    wanted = min(size_bytes, source.size_bytes - position)
-    data = os.pread(source.descriptor, wanted, position)
-    while 0 < len(data) < wanted:
-        more = os.pread(source.descriptor, wanted - len(data), position + len(data))
-        if not more:
-            break
-        data += more
-    return data
+    return os.pread(source.descriptor, min(size_bytes, source.size_bytes - position), position)
 
 
 def _etag_is_md5(reply: Mapping[str, Any]) -> bool:

@@ -28,7 +28,6 @@ class OwnRun:
         self._book = book
         self._lock = lock
         self._delivery = delivery
-        self._pid = os.getpid()
 
     @classmethod
     def begin(
@@ -74,8 +73,6 @@ class OwnRun:
 
         `is_sealed`: all outputs of a job that has succeeded are. `stop`: leaves as much time as its grace.
         """
-        if os.getpid() != self._pid:
-            return
         book = self._book
         try:
             book.change(outcome=outcome, exit_code=exit_code, job_exit_code=exit_code, ended=now())

@@ -125,6 +125,11 @@ def test_a_shortened_file_is_read_as_far_as_it_goes(tmp_path):
     os.close(source.descriptor)
 
 
+def test_an_object_of_another_size_is_another():
+    """The size alone tells that a reply speaks of something else."""
+    assert evidence.compare_bytes({"ContentLength": 1}, b"") is False
+
+
 @pytest.mark.parametrize("is_there", [False, True])
 def test_without_conditions_a_new_object_is_looked_for(faulty_place, is_there):
     """Where a store has no conditional writes, one that is there stays."""

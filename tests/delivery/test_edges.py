@@ -84,7 +84,27 @@ def test_an_unknown_order_is_passed_over(folder_place, local_run):
     process._order(b'{"unknown": 1}\n')
     process.begin()
     assert not process.has_ended
+    process._process.stdin.close()
+    assert 0 == process._process.wait(10)
     process.end()
+
+
+def test_the_process_does_nothing_when_it_is_imported():
+    """Only as a program it waits for orders."""
+    from hyperplane.delivery import process
+
+    assert callable(process.main)
+
+
+def test_a_large_file_that_was_overwritten_is_lost_and_said(place, local_run):
+    """What is not what was sealed is not stored, in parts or in one piece."""
+    from hyperplane.delivery.places import LARGE_BYTES
+
+    local_run.outputs.write_bytes("big", os.urandom(LARGE_BYTES + 1))
+    (local_run.folder / "big").write_bytes(os.urandom(LARGE_BYTES + 1))
+    done = local_run.deliver(place, "failed", 1)
+    check_there(local_run.there(place))
+    assert ("'big' was changed or removed after it was sealed, and is lost",) == done.problems
 
 
 def test_a_forked_child_leaves_the_deliverer_to_its_parent(folder_place, local_run):

@@ -378,10 +378,30 @@ def test_what_is_in_doubt_is_looked_up(faulty_place, local_run, headers, is_larg
     server.add(answer_headers(headers), operation="HeadObject")
     operation = "CompleteMultipartUpload" if is_large else "PutObject"
     key = "*big" if is_large else "*file-3"
-    server.add(lose_reply(), operation=operation, key=key, calls=range(1, 7))
+    server.add(lose_reply(), operation=operation, key=key)
     sealed = fill(local_run, is_large=is_large)
     assert deliver(local_run, faulty_place) is None
     server.clear()
+    check(local_run, faulty_place, sealed)
+
+
+def test_a_last_word_whose_replies_are_all_lost_is_looked_up(faulty_place, local_run):
+    """`final.json` is there, and nobody has said so: its checksum does."""
+    faulty_place.server.add(lose_reply(), operation="PutObject", key="*final.json")
+    sealed = fill(local_run)
+    assert deliver(local_run, faulty_place) is None
+    faulty_place.server.clear()
+    check(local_run, faulty_place, sealed)
+
+
+def test_uploads_that_nobody_knows_of_are_aborted(faulty_place, local_run):
+    """A deliverer that was killed before it could note an upload leaves it to the next one."""
+    local_run.deliverer(faulty_place).close()
+    key = f"{faulty_place.prefix}{prefix_of(local_run.run)}outputs/big"
+    faulty_place.client.create_multipart_upload(Bucket=faulty_place.server.bucket, Key=key)
+    sealed = fill(local_run)
+    assert deliver(local_run, faulty_place) is None
+    assert [] == faulty_place.uploads()
     check(local_run, faulty_place, sealed)
 
 

@@ -78,6 +78,7 @@ def test_an_unfinished_run_gives_what_had_been_sealed_and_sent(place):
     run = LocalRun(Home.of(Path.cwd() / "lost"))
     deliverer = run.deliverer(place)
     run.outputs.write_text("last", "1")
+    run.outputs.write_text("last2", "2")
     with run.outputs.saving("model") as path:
         path.mkdir()
         (path / "a").write_text("A")
