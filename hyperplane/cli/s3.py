@@ -100,13 +100,14 @@ def _opened() -> "Iterator[S3]":
     from hyperplane.given import Given
     from hyperplane.parts import Parts
 
-    signal.signal(signal.SIGTERM, _stop)
+    before = signal.signal(signal.SIGTERM, _stop)
     parts = Parts(Given())
     parts.begin()
     try:
         yield parts.make_s3()
     finally:
         parts.close(is_success=False)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _stop(number: int, _frame: object) -> NoReturn:

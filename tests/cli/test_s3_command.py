@@ -70,6 +70,13 @@ def test_a_folder_is_downloaded(call, objects):
     assert b"22" == Path("here/e/b.csv").read_bytes()
 
 
+def test_the_signals_of_the_process_are_put_back(call):
+    """Whoever calls the command line from Python keeps their handler."""
+    before = signal.getsignal(signal.SIGTERM)
+    call("ls")
+    assert before is signal.getsignal(signal.SIGTERM)
+
+
 def test_what_has_not_changed_is_counted(call, objects):
     """With `--skip-unchanged`."""
     call("download", "d/", "here")
