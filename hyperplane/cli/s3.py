@@ -101,12 +101,14 @@ def _opened() -> "Iterator[S3]":
     from hyperplane.parts import Parts
 
     before = signal.signal(signal.SIGTERM, _stop)
-    parts = Parts(Given())
-    parts.begin()
     try:
-        yield parts.make_s3()
+        parts = Parts(Given())
+        parts.begin()
+        try:
+            yield parts.make_s3()
+        finally:
+            parts.close(is_success=False)
     finally:
-        parts.close(is_success=False)
         signal.signal(signal.SIGTERM, before)
 
 
