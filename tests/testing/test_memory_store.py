@@ -52,3 +52,9 @@ def test_checksums_are_those_of_the_etag(store):
 def test_it_has_no_pauses_to_cut_short(store):
     """Nothing fails here."""
     assert store is store.patient(lambda seconds: None)
+
+
+def test_chunks_become_one_object(store):
+    """Once all of them are there."""
+    store.write_chunks("parts", lambda: [b"one", b"two"])
+    assert b"onetwo" == b"".join(store.read("parts").chunks)
