@@ -2,6 +2,7 @@
 
 import json
 import threading
+from functools import cached_property
 from typing import Any
 
 from hyperplane import secretscan
@@ -57,8 +58,9 @@ class Inspection:
             run_id=self._run.run_id,
         )
 
-    @property
+    @cached_property
     def _mode(self) -> str:
+        # read once, for it stays the same and a run may have 100,000 outputs
         return str(_record(self._run).get("secret_scan", WARN))
 
 
