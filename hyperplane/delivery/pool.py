@@ -1,8 +1,7 @@
 """Work on many things at once, in a few threads, which take one thing after the other."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -59,25 +58,3 @@ class _Crew:
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             with self._taking:
                 self.error = self.error or error
-
-
-class Budget:
-    """An amount that may be in use at once; what needs more than all of it has all of it to itself."""
-
-    def __init__(self, amount: int) -> None:
-        self._amount = self._left = amount
-        self._condition = threading.Condition()
-
-    @contextmanager
-    def use(self, amount: int) -> Iterator[None]:
-        """Wait until there is as much, and have it within the block."""
-        wanted = min(amount, self._amount)
-        with self._condition:
-            self._condition.wait_for(lambda: self._left >= wanted)
-            self._left -= wanted
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._left += wanted
-                self._condition.notify_all()

@@ -9,10 +9,10 @@ from hyperplane.delivery.evidence import read_at
 from hyperplane.delivery.inspection import Inspection
 from hyperplane.delivery.ledger import Ledger, Stored
 from hyperplane.delivery.places import LARGE_BYTES, Destination, Source
-from hyperplane.delivery.pool import Budget
 from hyperplane.errors import ObjectChangedError, OutputError
 from hyperplane.sealing.content import digest_of
 from hyperplane.sealing.tree import Tree
+from hyperplane.transfer.workers import Budget
 
 MEMORY_BYTES = 64 << 20
 

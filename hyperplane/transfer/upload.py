@@ -130,11 +130,8 @@ class _Uploading:
     def _send_once(self, key: str, path: str) -> int:
         with _Source(path) as source:
             if source.size_bytes <= SINGLE_BYTES:
-                taken = self._memory.take(source.size_bytes)
-                try:
+                with self._memory.use(source.size_bytes):
                     self._store.write(key, source.read())
-                finally:
-                    self._memory.give_back(taken)
                 self._tally.add_bytes(source.size_bytes)
             else:
                 with self._one_large:

@@ -1,7 +1,8 @@
 """Work on many things at once, in threads that stop when the caller is interrupted."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -131,6 +132,15 @@ class Budget:
     def __init__(self, amount: int) -> None:
         self._amount = self._left = amount
         self._condition = threading.Condition()
+
+    @contextmanager
+    def use(self, amount: int) -> Iterator[None]:
+        """Wait until there is as much, and have it within the block."""
+        taken = self.take(amount)
+        try:
+            yield
+        finally:
+            self.give_back(taken)
 
     def take(self, amount: int) -> int:
         """Wait until there is as much, and return what is to be given back."""
