@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from hyperplane.locks import ForkSafeLock
 from hyperplane.stores.account import Account
 from hyperplane.stores.credentials import Credentials
 from hyperplane.stores.failures import obstore_errors, truncated
@@ -44,6 +45,7 @@ class FastStore:
         self.url = url
         self._make = make
         self._store: Obstore | None = None
+        self._lock = ForkSafeLock()
 
     def patient(self, sleep: Callable[[float], object]) -> "FastStore":  # noqa: ARG002 - nobody waits
         """Return the same."""
@@ -89,20 +91,23 @@ class FastStore:
             result = obstore.get(self._opened, key, options=options)  # type: ignore[arg-type]  # built above
             info = _info(result.meta)
             expected = (info.size_bytes if stop is None else stop) - start
-            return Reading(info, self._chunks(key, result, expected))
+            if expected > SMALL_BYTES:
+                return Reading(info, self._chunks(key, result, expected))
+            data: Any = result.bytes()
+        self._check_size(key, expected, len(data))
+        return Reading(info, (data,))
 
     def _chunks(self, key: str, result: Any, expected: int) -> Iterator[Buffer]:
-        url = f"{self.url}/{key}"
         received = 0
-        with obstore_errors(url):
-            pieces = (
-                [result.bytes()] if expected <= SMALL_BYTES else result.stream(min_chunk_size=CHUNK_BYTES)
-            )
-            for piece in pieces:
+        with obstore_errors(f"{self.url}/{key}"):
+            for piece in result.stream(min_chunk_size=CHUNK_BYTES):
                 received += len(piece)
                 yield piece
+        self._check_size(key, expected, received)
+
+    def _check_size(self, key: str, expected: int, received: int) -> None:
         if received != expected:
-            raise truncated(url, expected, received)
+            raise truncated(f"{self.url}/{key}", expected, received)
 
     def write(self, key: str, data: Buffer, *, is_new: bool = False) -> str | None:
         """Store one object in one request."""
@@ -160,7 +165,8 @@ class FastStore:
             _first_pid = os.getpid()
         store = self._store
         if store is None:
-            store = self._store = self._make()
+            with self._lock:  # each store reads the certificates of the system, which takes 10 ms
+                store = self._store = self._store or self._make()
         return store
 
 

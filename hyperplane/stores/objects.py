@@ -11,6 +11,7 @@ Chunks = Callable[[], Iterable[Buffer]]
 
 PART_BYTES = 8 << 20
 MOST_PARTS = 10_000
+_HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 class ObjectInfo(NamedTuple):
@@ -34,7 +35,12 @@ class Reading:
     """One object, or a range of it, on its way: what it is, and its bytes in the order of the object."""
 
     info: ObjectInfo
-    chunks: Iterator[Buffer]
+    chunks: Iterable[Buffer]
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether all of it is here."""
+        return isinstance(self.chunks, tuple)
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +109,7 @@ def part_bytes_of(size_bytes: int) -> int:
 def is_plain_md5(etag: str | None) -> bool:
     """Say whether an ETag has the shape of the MD5 of its object; of encrypted ones it may be none."""
     digest = (etag or "").strip('"')
-    return len(digest) == 32 and all(digit in "0123456789abcdef" for digit in digest)
+    return len(digest) == 32 and _HEX_DIGITS.issuperset(digest)
 
 
 def checksums_in(headers: Mapping[str, str]) -> Checksums:

@@ -128,6 +128,8 @@ class S3Store:
     def read(self, key: str, start: int = 0, stop: int | None = None, *, etag: str | None = None) -> Reading:
         """Read an object, or a range of it; when a reply breaks off, the rest of the same version follows."""
         first = self.retry(partial(self._read_once, key, start, stop, etag))
+        if first.has_arrived:
+            return first
         return Reading(first.info, self._resumed(key, first, start, stop))
 
     def _resumed(self, key: str, reading: Reading, start: int, stop: int | None) -> Iterator[Buffer]:

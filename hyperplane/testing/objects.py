@@ -61,7 +61,7 @@ class MemoryStore:
         info = found.info(key)
         if etag not in (None, info.etag):
             raise ObjectChangedError(f"{self.url}/{key} has changed meanwhile", url=f"{self.url}/{key}")
-        return Reading(info, iter([found.content[start:stop]]))
+        return Reading(info, (found.content[start:stop],))
 
     def write(self, key: str, data: Buffer, *, is_new: bool = False) -> str | None:
         """Store one object."""

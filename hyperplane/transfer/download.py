@@ -20,7 +20,7 @@ from hyperplane.transfer.landing import Landing, Part, sync_data
 from hyperplane.transfer.names import Clashes, local_parts
 from hyperplane.transfer.outcome import Derived, Tally, Transfer
 from hyperplane.transfer.running import RANGE_THREADS, Options, at_least, finished, raise_fatal, run
-from hyperplane.transfer.workers import Cancellation, Workers
+from hyperplane.transfer.workers import Cancellation, Workers, ahead
 
 RANGED_BYTES = 48 << 20
 SMALLEST_RANGE_BYTES = 16 << 20
@@ -49,6 +49,7 @@ class Download:
 
 class _Item(NamedTuple):
     name: str
+    parts: tuple[str, ...]
     info: ObjectInfo
 
 
@@ -95,8 +96,9 @@ class _Downloading:
 
     def _single(self) -> Iterator[_Item]:
         name = self._what.target.name
-        if self._options.filter.takes(self._what.prefix.rpartition("/")[2]):
-            yield _Item(name, self._found(self._what.prefix))
+        is_wanted = self._options.filter.takes(self._what.prefix.rpartition("/")[2])
+        if is_wanted and (parts := self._usable_parts(name)):
+            yield _Item(name, parts, self._found(self._what.prefix))
 
     def _found(self, key: str) -> ObjectInfo:
         try:
@@ -118,34 +120,34 @@ class _Downloading:
     def _listed(self) -> Iterator[_Item]:
         prefix = self._what.prefix
         is_empty = True
-        for page in self._store.pages(prefix):
+        for page in ahead(self._store.pages(prefix)):
             is_empty = is_empty and not page
             for info in page:
                 name = info.key.removeprefix(prefix)
-                if not _is_marker(name, info) and self._options.filter.takes(name) and self._is_usable(name):
-                    yield _Item(name, info)
+                is_wanted = not _is_marker(name, info) and self._options.filter.takes(name)
+                if is_wanted and (parts := self._usable_parts(name)):
+                    yield _Item(name, parts, info)
         if is_empty and prefix:
             url = f"{self._store.url}/{prefix}"
             raise ObjectNotFoundError(
                 f"there is nothing below {url}", hint="Mend the name of the folder.", url=url
             )
 
-    def _is_usable(self, name: str) -> bool:
+    def _usable_parts(self, name: str) -> tuple[str, ...]:
         try:
-            local_parts(name)
+            parts = local_parts(name)
             self._clashes.check(name)
         except UsageError as error:
             self._tally.failures[name] = error
-            return False
-        return True
+            return ()
+        return parts
 
     def _take(self, item: _Item) -> None:
         try:
-            parts = local_parts(item.name)
-            if self._options.skip_unchanged and self._is_unchanged(parts, item.info):
+            if self._options.skip_unchanged and self._is_unchanged(item.parts, item.info):
                 self._tally.skipped.append(item.name)
                 return
-            size_bytes = self._fetch(parts, item.info)
+            size_bytes = self._fetch(item.parts, item.info)
         except (HyperplaneError, OSError) as error:
             self._tally.add_failure(item.name, error)
         else:

@@ -38,61 +38,76 @@ class Landing:
                 f"{folder} cannot be a folder: there is a file in its place", hint="Choose another target."
             ) from None
         self._root = os.open(folder, _FOLDER)
-        self._lock = threading.Lock()
-        self._is_closed = False
+        self._folders = {self._root}
         self._here = threading.local()
-        self._descriptors = {self._root}
         self._parts: set[Part] = set()
+        self._is_closed = False
+        self._counting = threading.Lock()
+        self._users = 1
         self._has_nameless_files = _can_make_nameless_files(self._root)
 
     def close(self) -> None:
-        """Remove what is unfinished, and close the folders; workers that do not know yet get nowhere."""
-        with self._lock:
+        """Remove what is unfinished; workers that do not know yet get nowhere, and the last closes all."""
+        with self._counting:
             self._is_closed = True
-            for part in self._parts:
-                with suppress(OSError):
-                    part.abandon()
-            for descriptor in self._descriptors:
-                os.close(descriptor)
+        for part in self._parts.copy():
+            part.abandon()
+        self._leave()
 
     def stat(self, parts: tuple[str, ...]) -> os.stat_result | None:
         """Return what lies under a name, itself and not what it links to; None where there is nothing."""
-        with self._lock, suppress(FileNotFoundError):
+        with self._used(), suppress(FileNotFoundError):
             return os.stat(parts[-1], dir_fd=self._parent(parts[:-1]), follow_symlinks=False)
         return None
 
     def open(self, parts: tuple[str, ...]) -> int:
         """Open a file that is there for reading, and return its descriptor."""
-        with self._lock:
+        with self._used():
             return os.open(parts[-1], _OLD_FILE, dir_fd=self._parent(parts[:-1]))
 
     @contextmanager
     def part(self, parts: tuple[str, ...]) -> "Iterator[Part]":
         """Give a new file that takes the name in the end, if the block calls `finish`; else it goes."""
-        with self._lock:
-            folder = self._parent(parts[:-1])
-            part = Part(folder, parts[-1], is_nameless=self._has_nameless_files, naming=self._lock)
+        with self._used():
+            part = Part(self._parent(parts[:-1]), parts[-1], is_nameless=self._has_nameless_files)
             self._parts.add(part)
-        try:
-            yield part
-        finally:
-            with self._lock:
+            try:
+                if self._is_closed:
+                    raise Cancelled
+                yield part
+            finally:
                 self._parts.discard(part)
-            if not part.is_finished:
-                part.remove()
-            part.close()
+                part.close()
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        with self._counting:
+            if self._is_closed:
+                raise Cancelled
+            self._users += 1
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._counting:
+            self._users -= 1
+            if not self._users:
+                for descriptor in self._folders:
+                    os.close(descriptor)
 
     def _parent(self, folders: tuple[str, ...]) -> int:
-        if self._is_closed:
-            raise Cancelled
         if not folders:
             return self._root
         kept, descriptor = getattr(self._here, "folder", ((), -1))
         if kept != folders:
             self._here.folder = (), -1
-            self._close(descriptor)
+            if kept:
+                self._folders.discard(descriptor)
+                os.close(descriptor)
             descriptor = self._entered(folders)
-            self._descriptors.add(descriptor)
+            self._folders.add(descriptor)
             self._here.folder = folders, descriptor
         return descriptor
 
@@ -105,11 +120,6 @@ class Landing:
             finally:
                 os.close(outer)
         return descriptor
-
-    def _close(self, descriptor: int) -> None:
-        if descriptor in self._descriptors:
-            self._descriptors.discard(descriptor)
-            os.close(descriptor)
 
 
 def _can_make_nameless_files(folder: int) -> bool:
@@ -148,22 +158,16 @@ def _folder_in(outer: int, name: str, path: str) -> int:
 class Part:
     """A file that is being written: without a name where the system can do that, else under one of ours."""
 
-    def __init__(self, folder: int, name: str, *, is_nameless: bool, naming: threading.Lock) -> None:
-        self.is_finished = False
-        self._is_abandoned = False
-        self._naming = naming
+    def __init__(self, folder: int, name: str, *, is_nameless: bool) -> None:
+        self._folder = folder
         self._name = name
-        self._part_name = new_part_name()
-        self._is_nameless = is_nameless
-        self._folder = os.dup(folder)
-        try:
-            self.descriptor = self._make()
-        except BaseException:
-            os.close(self._folder)
-            raise
+        self._part_name = "" if is_nameless else new_part_name()
+        self._naming = threading.Lock()
+        self._is_wanted = True
+        self.descriptor = self._make()
 
     def _make(self) -> int:
-        if self._is_nameless:
+        if not self._part_name:
             return os.open(".", _NAMELESS_FILE, 0o666, dir_fd=self._folder)
         return os.open(self._part_name, _NEW_FILE, 0o666, dir_fd=self._folder)
 
@@ -181,17 +185,19 @@ class Part:
             os.utime(self.descriptor, (seconds, seconds))
         os.fsync(self.descriptor)
         with self._naming:
-            if self._is_abandoned:
+            if not self._is_wanted:
                 raise Cancelled
-            if not (self._is_nameless and self._link(self._name)):
+            if self._part_name or not self._link(self._name):
                 self._replace()
-            self.is_finished = True
+            self._is_wanted = False
 
     def _replace(self) -> None:
         """Take the place of the file of that name."""
-        if self._is_nameless:
+        if not self._part_name:
+            self._part_name = new_part_name()
             self._link(self._part_name)
         os.rename(self._part_name, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        self._part_name = ""
 
     def _link(self, name: str) -> bool:
         """Give the file a name, and say whether it was free."""
@@ -203,16 +209,15 @@ class Part:
         return True
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; it goes where it is not finished."""
+        self.abandon()
         os.close(self.descriptor)
-        os.close(self._folder)
 
     def abandon(self) -> None:
-        """Remove it, and have its worker, which does not know yet, never give it a name."""
-        self._is_abandoned = True
-        self.remove()
-
-    def remove(self) -> None:
-        """Remove what was written."""
-        with suppress(FileNotFoundError):
-            os.unlink(self._part_name, dir_fd=self._folder)
+        """Remove what is unfinished, and have its worker, which may not know yet, never give it a name."""
+        with self._naming:
+            self._is_wanted = False
+            if self._part_name:
+                with suppress(OSError):
+                    os.unlink(self._part_name, dir_fd=self._folder)
+                self._part_name = ""

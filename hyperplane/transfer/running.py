@@ -14,19 +14,25 @@ from hyperplane.transfer.workers import PATIENCE_S, Cancellation, Workers
 T = TypeVar("T")
 
 SMALL_THREADS = 24
+# with what each has open, below the 256 files that some systems allow a process
+MOST_THREADS = 64
 RANGE_THREADS = max(4, min(16, os.cpu_count() or 1))
 SHOWN_FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a folder is copied. `threads`: how many files at once, at most."""
+    """How a folder is copied.
+
+    `threads`: how many files at once; up to `most_threads` where the store makes them wait.
+    """
 
     filter: Filter = field(default_factory=Filter)
     min_files: int = 0
     skip_unchanged: bool = False
     progress: ProgressCallback | None = None
     threads: int = SMALL_THREADS
+    most_threads: int = MOST_THREADS
 
 
 def run(
@@ -45,7 +51,8 @@ def run(
         if tell is not None:
             tell(tally.progress())
 
-    Workers(work, things, cancellation, patience_s=patience_s).run(options.threads, tick=tick)
+    workers = Workers(work, things, cancellation, patience_s=patience_s)
+    workers.run(options.threads, most=options.most_threads, tick=tick)
     tick()
 
 

@@ -68,7 +68,8 @@ class _Reader(io.RawIOBase):
 
     def _open_window(self) -> None:
         stop = min(self._position + self._window, self._info.size_bytes)
-        self._chunks = self._store.read(self._info.key, self._position, stop, etag=self._info.etag).chunks
+        reading = self._store.read(self._info.key, self._position, stop, etag=self._info.etag)
+        self._chunks = iter(reading.chunks)
         self._window = min(self._window * 2, LARGEST_WINDOW_BYTES)
 
 

@@ -1,14 +1,17 @@
 """Work on many things at once, in threads that stop when the caller is interrupted."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from itertools import islice
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 TICK_S = 0.1
 PATIENCE_S = 5.0
+BUSY = 0.5
 
 
 class Cancelled(BaseException):
@@ -66,15 +69,22 @@ class Workers:
         self._running = 0
         self._are_done = threading.Event()
 
-    def run(self, threads: int, *, tick: Callable[[], object] = lambda: None) -> None:
+    def run(self, threads: int, *, most: int = 0, tick: Callable[[], object] = lambda: None) -> None:
         """Have everything done; `tick` is called in this thread meanwhile, about ten times a second.
 
-        When this thread is interrupted, the workers are told, and waited for, but not for ever.
+        As long as the threads leave this process idle, for they wait for others, there are twice as many,
+        up to `most`. When this thread is interrupted, the workers are told, and waited for, but not for
+        ever.
         """
+        load = _Load()
         try:
             self._start(threads)
             while not self._are_done.wait(TICK_S):
                 tick()
+                if load.since_last() < BUSY and threads < most:
+                    more = min(threads, most - threads)
+                    self._start(more)
+                    threads += more
         except BaseException:
             self._cancellation.set()
             # not joined: Python 3.11 takes a thread for ended when that is interrupted by an exception
@@ -124,6 +134,56 @@ class Workers:
         self._cancellation.set()
         with self._taking:
             self._error = self._error or error
+
+
+class _Load:
+    """How much of one processor this process uses."""
+
+    def __init__(self) -> None:
+        self._wall_s, self._cpu_s = time.monotonic(), time.process_time()
+
+    def since_last(self) -> float:
+        """Return the part of the time since the last call, or since the beginning."""
+        before = self._wall_s, self._cpu_s
+        self._wall_s, self._cpu_s = time.monotonic(), time.process_time()
+        return (self._cpu_s - before[1]) / (self._wall_s - before[0])
+
+
+def ahead(things: Iterator[T]) -> Iterator[T]:
+    """Yield the same, each next one being made in a thread while the one before it is used."""
+    upcoming = _Upcoming(things)
+    while True:
+        found = upcoming.get()
+        if not found:
+            return
+        upcoming = _Upcoming(things)
+        yield found[0]
+
+
+class _Upcoming(Generic[T]):
+    """The next of some things, on its way."""
+
+    def __init__(self, things: Iterator[T]) -> None:
+        self._things = things
+        self._found: list[T] = []
+        self._error: BaseException | None = None
+        self._is_here = threading.Event()
+        threading.Thread(target=self._make, daemon=True, name="transfer-ahead").start()
+
+    def get(self) -> list[T]:
+        """Wait for it; nothing in the list means that there is none."""
+        self._is_here.wait()
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+    def _make(self) -> None:
+        try:
+            self._found = list(islice(self._things, 1))
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            self._error = error
+        finally:
+            self._is_here.set()
 
 
 class Budget:

@@ -261,7 +261,7 @@ def test_chunks_that_are_not_wanted_any_more_have_not_failed():
 
 def test_a_reading_can_be_left(faulty_s3, faulty_store):
     """Its chunks end there; others than a generator are left alone."""
-    faulty_s3.put("a", b"0123456789")
+    faulty_s3.put("a", bytes(2_000_000))
     with faulty_store.read("a") as reading:
         pass
     with Reading(reading.info, iter([b"x"])) as kept:

@@ -8,7 +8,7 @@ import pytest
 
 from hyperplane.transfer.outcome import Derived, Progress, Tally, Transfer
 from hyperplane.transfer.running import Options, run
-from hyperplane.transfer.workers import Budget, Cancellation, Cancelled, Workers
+from hyperplane.transfer.workers import Budget, Cancellation, Cancelled, Workers, ahead
 
 
 def test_everything_is_done_once():
@@ -47,6 +47,59 @@ def test_an_error_of_the_source_comes_out():
         Workers(done.append, things(), Cancellation()).run(3)
 
     assert [1] == done
+
+
+def test_more_threads_work_where_they_only_wait():
+    """As many as are allowed, and not as long as they keep the processor busy."""
+    most = {}
+    for name, work in {
+        "waits": lambda _: time.sleep(0.05),
+        "computes": lambda _: sum(range(100_000)),
+    }.items():
+        seen = set()
+
+        def watched(number, work=work, seen=seen):
+            seen.add(threading.get_ident())
+            work(number)
+
+        Workers(watched, range(400), Cancellation()).run(4, most=10)
+        most[name] = len(seen)
+
+    assert {"waits": 10, "computes": 4} == most
+
+
+def test_the_next_thing_is_made_while_one_is_used():
+    """All come, in order, and the source is one ahead."""
+    made = []
+    second = threading.Event()
+
+    def things():
+        for number in range(5):
+            made.append(number)
+            if number == 1:
+                second.set()
+            yield number
+
+    found = []
+    for number in ahead(things()):
+        assert second.wait(10)
+        found.append(number)
+
+    assert found == made == list(range(5))
+
+
+def test_an_error_of_the_source_comes_in_its_turn():
+    """What was made before it has been used by then."""
+
+    def things():
+        yield 1
+        raise LookupError
+
+    found = []
+    with pytest.raises(LookupError):
+        found.extend(ahead(things()))
+
+    assert [1] == found
 
 
 def test_an_interrupted_caller_has_the_workers_end():
