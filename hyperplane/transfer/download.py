@@ -16,7 +16,7 @@ from hyperplane.stores.objects import ObjectInfo, ObjectStore, is_plain_md5
 from hyperplane.stores.retrying import PATIENCE, retry
 from hyperplane.transfer import checking
 from hyperplane.transfer.checking import RangeSums
-from hyperplane.transfer.landing import Landing, Part, sync_data
+from hyperplane.transfer.landing import Landing, Part, start_sync, sync_data
 from hyperplane.transfer.names import Clashes, local_parts
 from hyperplane.transfer.outcome import Derived, Tally, Transfer
 from hyperplane.transfer.running import RANGE_THREADS, Options, at_least, finished, raise_fatal, run
@@ -25,7 +25,7 @@ from hyperplane.transfer.workers import Cancellation, Workers, ahead
 RANGED_BYTES = 48 << 20
 SMALLEST_RANGE_BYTES = 16 << 20
 LARGEST_RANGE_BYTES = 64 << 20
-TOLD_BYTES = 1 << 20
+TOLD_BYTES = 8 << 20
 CHANGES_BORNE = 3
 SETTLED_S = 2.0
 
@@ -223,6 +223,7 @@ class _Downloading:
                 if position - told >= TOLD_BYTES:
                     self._cancellation.check()
                     self._tally.add_bytes(position - told)
+                    start_sync(part.descriptor, told, position - told)
                     told = position
         self._tally.add_bytes(position - told)
         sums.add(start, position - start, value)
