@@ -14,7 +14,6 @@ from hyperplane.delivery.inspection import Inspection
 from hyperplane.delivery.ledger import Ledger, Summary
 from hyperplane.delivery.manifest import Final, Row, write_manifest
 from hyperplane.delivery.places import LIVE, OUTPUTS, PARTIAL, SEALS, Destination, Source
-from hyperplane.delivery.pool import each
 from hyperplane.delivery.sender import Item, Sender
 from hyperplane.delivery.tail import SealTail, seal_lines
 from hyperplane.errors import DeliveryError, ObjectExistsError, ObjectNotFoundError, OutputError, StoreError
@@ -22,6 +21,7 @@ from hyperplane.masking import Masker
 from hyperplane.rundir import RunDir, sync_folder, write_atomic
 from hyperplane.sealing.content import read_content
 from hyperplane.sealing.tree import Tree
+from hyperplane.transfer.workers import each
 
 THREADS = 24
 TRIES = 3

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from hyperplane.delivery import evidence
 from hyperplane.delivery.ledger import Upload
 from hyperplane.delivery.places import Source
-from hyperplane.delivery.pool import each
 from hyperplane.errors import ObjectChangedError, ObjectNotFoundError, StoreError
 from hyperplane.stores.failures import botocore_errors
 from hyperplane.stores.objects import part_bytes_of
 from hyperplane.stores.s3 import S3Store
+from hyperplane.transfer.workers import each
 
 PARTS_AT_ONCE = 4
 

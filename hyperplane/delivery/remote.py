@@ -11,7 +11,6 @@ from hyperplane.delivery.folder import FolderDestination
 from hyperplane.delivery.ledger import Stored
 from hyperplane.delivery.manifest import Final, Manifest, Row
 from hyperplane.delivery.places import OUTPUTS, SEALS, Destination
-from hyperplane.delivery.pool import each
 from hyperplane.errors import DeliveryError, ObjectNotFoundError, RunNotFoundError
 from hyperplane.masking import Masker
 from hyperplane.rundir import RunDir
@@ -19,6 +18,7 @@ from hyperplane.sealing.content import digest_of
 from hyperplane.sealing.names import trouble
 from hyperplane.sealing.restoring import candidates, copy, is_below
 from hyperplane.sealing.tree import Tree
+from hyperplane.transfer.workers import each
 
 Tick = Callable[[int, int], object]
 """Is told how many files and bytes are there."""

@@ -7,7 +7,6 @@ from hyperplane import secretsources
 from hyperplane import settings as job_settings
 from hyperplane.delivery.brief import Keys, open_destination
 from hyperplane.delivery.places import Destination
-from hyperplane.delivery.pool import each
 from hyperplane.delivery.remote import RemoteRun, runs_at
 from hyperplane.environment import Environment
 from hyperplane.errors import RunNotFoundError, UsageError
@@ -15,6 +14,7 @@ from hyperplane.masking import Masker
 from hyperplane.runs import record
 from hyperplane.runs.record import RunRecord
 from hyperplane.settings import DESTINATIONS, destination_of
+from hyperplane.transfer.workers import each
 
 THREADS = 16
 

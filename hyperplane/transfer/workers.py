@@ -136,6 +136,17 @@ class Workers:
             self._error = self._error or error
 
 
+def each(
+    work: Callable[[T], object],
+    things: Iterable[T],
+    *,
+    threads: int,
+    tick: Callable[[], object] = lambda: None,
+) -> None:
+    """Have everything done in so many threads, as `Workers` do."""
+    Workers(work, things, Cancellation()).run(threads, tick=tick)
+
+
 class _Load:
     """How much of one processor this process uses."""
 
