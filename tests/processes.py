@@ -1,5 +1,6 @@
 """What tests do to processes: being an ordinary user for a moment, a fork, a look at what is open."""
 
+import importlib
 import os
 import shutil
 import signal
@@ -20,6 +21,8 @@ def unprivileged():
         yield
     finally:
         os.seteuid(before)
+        # where the libraries may not be read by everybody, an import in the block has found nothing there
+        importlib.invalidate_caches()
 
 
 @contextmanager
@@ -58,3 +61,14 @@ def exit_code_of_fork(action):
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def children_of(pid):
+    """Return the children of a process."""
+    found = [task.read_text().split() for task in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for children in found for child in children]
+
+
+def descendants(pid):
+    """Return the children of a process, and theirs."""
+    return [found for child in children_of(pid) for found in (child, *descendants(child))]

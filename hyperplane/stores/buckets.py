@@ -88,7 +88,9 @@ class AccountBuckets:
             region=region or account.region,
             kms_key_id=kms_key_id or account.kms_key_id,
         )
-        return AccountBuckets(account, self._environment, secret=self._secret, learn=self._learn)
+        return AccountBuckets(
+            account, self._environment, secret=self._secret, learn=self._learn, patience=self._patience
+        )
 
 
 def credentials_in(secret: LookUp, prefix: str) -> GivenCredentials:

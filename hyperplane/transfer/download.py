@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from operator import add
 from pathlib import Path
 from threading import Lock
@@ -71,7 +72,6 @@ class _Downloading:
         self._options = options
         self._tally = Tally()
         self._one_large = Lock()
-        self._clashes = Clashes()
         folder = what.target if what.is_folder else what.target.parent
         # one object alone is asked for by its key; a listing would need a permission more
         items = self._listed() if what.is_folder else self._single()
@@ -79,6 +79,7 @@ class _Downloading:
         first = next(self._items, None)
         self._first = [] if first is None else [first]
         self._landing = Landing(folder)
+        self._clashes = Clashes(folds_names=self._landing.folds_names)
 
     def run(self) -> Transfer:
         what = f"{self._store.url}/{self._what.prefix}"
@@ -91,8 +92,13 @@ class _Downloading:
         return finished(self._tally, what, self._transfer())
 
     def _all(self) -> Iterator[_Item]:
-        yield from self._first
-        yield from self._items
+        for item in chain(self._first, self._items):
+            try:
+                self._clashes.check(item.name)
+            except UsageError as error:
+                self._tally.failures[item.name] = error
+            else:
+                yield item
 
     def _single(self) -> Iterator[_Item]:
         name = self._what.target.name
@@ -135,12 +141,10 @@ class _Downloading:
 
     def _usable_parts(self, name: str) -> tuple[str, ...]:
         try:
-            parts = local_parts(name)
-            self._clashes.check(name)
+            return local_parts(name)
         except UsageError as error:
             self._tally.failures[name] = error
             return ()
-        return parts
 
     def _take(self, item: _Item) -> None:
         try:

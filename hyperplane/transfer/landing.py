@@ -51,6 +51,8 @@ class Landing:
         self._counting = threading.Lock()
         self._users = 1
         self._has_nameless_files = _can_make_nameless_files(self._root)
+        self.folds_names = _folds_names(self._root)
+        """Whether names that differ only in case, or in how letters are composed, are one name here."""
 
     def close(self) -> None:
         """Remove what is unfinished; workers that do not know yet get nowhere, and the last closes all."""
@@ -144,6 +146,22 @@ def _can_make_nameless_files(folder: int) -> bool:
         return False
     finally:
         os.close(descriptor)
+    return True
+
+
+def _folds_names(folder: int) -> bool:
+    """Say whether this file system finds a file under another spelling of its name."""
+    name = new_part_name()
+    try:
+        os.close(os.open(name, _NEW_FILE, 0o666, dir_fd=folder))
+    except OSError:  # what is to be written there will say why
+        return False
+    try:
+        os.stat(name.upper(), dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    finally:
+        os.unlink(name, dir_fd=folder)
     return True
 
 

@@ -1,6 +1,7 @@
 """From the keys of a store to names below a folder, and only to such."""
 
 import os
+import unicodedata
 
 from hyperplane.errors import UsageError
 
@@ -36,13 +37,19 @@ def _problem(part: str) -> str:
 
 
 class Clashes:
-    """Finds names in a sorted listing that would have to be a file and a folder at once."""
+    """Finds names in a sorted listing that cannot be files beside those before them.
 
-    def __init__(self) -> None:
+    `folds_names`: whether names that differ only in case, or in how letters are composed, are one name.
+    """
+
+    def __init__(self, *, folds_names: bool = False) -> None:
         self._may_be_folders: list[str] = []
+        self._folded: dict[str, str] | None = {} if folds_names else None
 
     def check(self, name: str) -> None:
-        """Take the next name. Raises `UsageError` when one before it is a file above it."""
+        """Take the next name. Raises `UsageError` when one before it is the same file, or one above it."""
+        if self._folded is not None:
+            self._check_folded(name, self._folded)
         # those that the listing has passed can have nothing below them any more
         self._may_be_folders = [file for file in self._may_be_folders if name < f"{file}0"]
         above = next((file for file in self._may_be_folders if name.startswith(f"{file}/")), None)
@@ -51,6 +58,18 @@ class Clashes:
                 f"{name!r} cannot be a file here: {above!r} is one", hint="Copy one of them to another name."
             )
         self._may_be_folders.append(name)
+
+    def _check_folded(self, name: str, before: dict[str, str]) -> None:
+        same = before.setdefault(_folded(name), name)
+        if same != name:
+            raise UsageError(
+                f"{name!r} cannot be a file here: it is the same name as {same!r} on this file system",
+                hint="Copy one of them to another name.",
+            )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 def key_name(name: str) -> str:

@@ -22,17 +22,13 @@ SHOWN_FAILURES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a folder is copied.
-
-    `threads`: how many files at once; up to `most_threads` where the store makes them wait.
-    """
+    """How a folder is copied. `threads`: how many files at once; by default as many as are of use."""
 
     filter: Filter = field(default_factory=Filter)
     min_files: int = 0
     skip_unchanged: bool = False
     progress: ProgressCallback | None = None
-    threads: int = SMALL_THREADS
-    most_threads: int = MOST_THREADS
+    threads: int | None = None
 
 
 def run(
@@ -52,7 +48,10 @@ def run(
             tell(tally.progress())
 
     workers = Workers(work, things, cancellation, patience_s=patience_s)
-    workers.run(options.threads, most=options.most_threads, tick=tick)
+    if options.threads is None:
+        workers.run(SMALL_THREADS, most=MOST_THREADS, tick=tick)
+    else:
+        workers.run(options.threads, tick=tick)
     tick()
 
 

@@ -1,6 +1,5 @@
 """Uploads: a file or a folder, each object whole under its key or not there at all."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import NamedTuple, Self
 from hyperplane.errors import HyperplaneError, ObjectChangedError, ObjectNotFoundError, UsageError
 from hyperplane.rundir import is_part
 from hyperplane.stores.objects import ObjectInfo, ObjectStore, is_plain_md5, part_bytes_of
+from hyperplane.transfer.checking import file_md5
 from hyperplane.transfer.filters import Filter
 from hyperplane.transfer.names import key_name
 from hyperplane.transfer.outcome import Derived, Tally, Transfer
@@ -269,9 +269,7 @@ def _is_unchanged(path: str, known: ObjectInfo) -> bool:
         return False
     if known.modified is not None and max(status.st_mtime, status.st_ctime) < int(known.modified.timestamp()):
         return True
-    return is_plain_md5(known.etag) and _md5(path) == (known.etag or "").strip('"')
-
-
-def _md5(path: str) -> str:
-    with open(path, "rb") as file:  # noqa: PTH123 - likewise
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if not is_plain_md5(known.etag):
+        return False
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - likewise
+        return file_md5(file.fileno()) == (known.etag or "").strip('"')

@@ -1,19 +1,28 @@
 """How fast runs are delivered, how much memory that takes, and whether a stop leaves in time.
 
-python tests/benchmarks/delivery.py [small] [sealing] [grace] [--files N] [--runs N]
+python tests/benchmarks/delivery.py [small] [sealing] [resume] [grace] [--files N] [--runs N] ...
 """
 
 import argparse
+import asyncio
+import contextlib
 import os
 import random
 import resource
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from faultys3 import FaultyS3
+from processes import descendants
 
 from hyperplane.delivery.ledger import Known
 from hyperplane.rundir import Home
@@ -30,24 +39,6 @@ for number in range(int(sys.argv[1])):
     with open(f"{folder}/{number - number % 1000}/{number}", "wb") as file:
         file.write(os.urandom(1024))
 """
-PEER = """
-import os, sys
-from concurrent.futures import ThreadPoolExecutor
-import obstore
-from obstore.store import S3Store
-url, bucket, key, secret, folder = sys.argv[1:]
-config = {
-    "aws_endpoint_url": url, "aws_access_key_id": key, "aws_secret_access_key": secret,
-    "aws_region": "us-east-1", "aws_virtual_hosted_style_request": False, "checksum_algorithm": "CRC64NVME",
-}
-store = S3Store(bucket, config=config, client_options={"allow_http": True})
-files = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
-def put(path):
-    with open(path, "rb") as file:
-        obstore.put(store, "peer/" + os.path.relpath(path, folder), file.read(), use_multipart=False)
-with ThreadPoolExecutor(24) as pool:
-    list(pool.map(put, files))
-"""
 
 
 def told(server, **more):
@@ -62,36 +53,34 @@ def told(server, **more):
 
 
 def timed(words, **options):
-    """Run a command, and return its seconds and the peak memory of its largest process, in MiB."""
+    """Run a command, and return its seconds."""
     began = time.monotonic()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, **options)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, words
-    return time.monotonic() - began, usage.ru_maxrss / 1024
+    subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, **options)
+    return time.monotonic() - began
 
 
 def small(args):
-    """Deliver many outputs of 1 KiB, against the same files put by as many threads."""
+    """Deliver many outputs of 1 KiB, against `hyperplane s3 upload` of the same folder."""
     with s3_server() as server, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "fill.py").write_text(FILL)
         words = [*COMMAND, "run", sys.executable, "fill.py", str(args.files)]
         ours, peers = [], []
-        for _ in range(3):
+        for number in range(3):
             process = subprocess.run(
                 words, cwd=folder, env=told(server), stderr=subprocess.PIPE, text=True, check=True
             )
-            run = Home.of(folder).runs()[0]
-            done = Known.read(run.delivery).final
-            ours.append(done.seconds)
-            keys = (server.endpoint_url, server.bucket, server.access_key_id, server.secret_access_key)
-            seconds, _ = timed([sys.executable, "-c", PEER, *keys, str(run.outputs)])
-            peers.append(seconds)
             assert "delivered" in process.stderr
-        ratio = statistics.median(ours) / statistics.median(peers)
-        print(f"{args.files} outputs of 1 KiB: {ours} s against {peers} s, {ratio:.2f} times")
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(f"peak memory of any process: {peak:.0f} MiB")
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            run = Home.of(folder).runs()[0]
+            ours.append(round(Known.read(run.delivery).final.seconds, 2))
+            upload = [*COMMAND, "s3", "upload", str(run.outputs), f"s3://{server.bucket}/peer-{number}/"]
+            peers.append(round(timed(upload, cwd=folder, env=told(server)), 2))
+            print(
+                f"{args.files} outputs of 1 KiB: {ours[-1]} s against {peers[-1]} s, {peak:.0f} MiB",
+                flush=True,
+            )
+        print(f"in the median {statistics.median(ours) / statistics.median(peers):.2f} times")
 
 
 SEAL = """
@@ -130,11 +119,65 @@ def write_large(path, megabytes):
             file.write(os.urandom(1 << 20))
 
 
+class CountingProxy:
+    """Stands in front of a server, and counts the bytes that clients send to it."""
+
+    def __init__(self, url):
+        self._upstream = urlsplit(url)
+        self.sent = 0
+        self._is_ready = threading.Event()
+        threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True).start()
+        self._is_ready.wait()
+
+    async def _serve(self):
+        server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._is_ready.set()
+        await server.serve_forever()
+
+    async def _relay(self, reader, writer):
+        theirs, ours = await asyncio.open_connection(self._upstream.hostname, self._upstream.port)
+        await asyncio.gather(self._pump(reader, ours, is_counted=True), self._pump(theirs, writer))
+
+    async def _pump(self, reader, writer, *, is_counted=False):
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 20):
+                self.sent += len(data) if is_counted else 0
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+def resume(args):
+    """Kill the delivery of one file when half of it is there, and count what the next one sends again."""
+    size = args.megabytes << 20
+    with s3_server() as server, tempfile.TemporaryDirectory() as name:
+        proxy = CountingProxy(server.endpoint_url)
+        told_of_it = told(server, HYPERPLANE_S3_ENDPOINT_URL=proxy.url)
+        fill = f'seq 1 9999999999 | head -c {size} > "$HYPERPLANE_OUTPUT_DIR/big"'
+        process = subprocess.Popen([*COMMAND, "run", "sh", "-c", fill], cwd=name, env=told_of_it)
+        while proxy.sent < size / 2:
+            time.sleep(0.01)
+        for pid in (*descendants(process.pid), process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(2)  # until the server has seen that they are gone
+        before = proxy.sent
+        seconds = timed([*COMMAND, "deliver"], cwd=name, env=told_of_it)
+        run = Home.of(Path(name)).runs()[0]
+        assert record.read(run).delivery == "delivered"
+    print(
+        f"{args.megabytes} MiB, killed after {before >> 20} MiB: the next delivery took {seconds:.1f} s"
+        f" and sent {proxy.sent - before >> 20} MiB, {(proxy.sent - size) / (1 << 20):.1f} MiB again"
+    )
+
+
 STOPPED = """
 import hyperplane, os, sys
 with hyperplane.JobContext() as ctx:
-    for number in range(20):
-        ctx.outputs.write_bytes(f"file-{number}", os.urandom(100_000))
+    piece = os.urandom(1 << 20)
+    for number in range(int(sys.argv[1])):
+        ctx.outputs.write_bytes(f"file-{number}", number.to_bytes(4, "big") + piece * 8)
     print("ready", flush=True)
     while True:
         ctx.outputs.write_bytes("last.pt", os.urandom(1_000_000))
@@ -143,38 +186,85 @@ with hyperplane.JobContext() as ctx:
 
 
 def grace(args):
-    """Stop runs at random moments, and count those that are delivered, or wait, within the grace."""
+    """Stop runs at random moments, and count those that are delivered, or wait, within the grace.
+
+    The store takes 100 MB/s; what waits is delivered afterwards.
+    """
     counts, longest = {"delivered": 0, "pending": 0}, 0.0
-    with s3_server() as server, tempfile.TemporaryDirectory() as name:
+    with FaultyS3() as server, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "job.py").write_text(STOPPED)
         for _ in range(args.runs):
-            process = subprocess.Popen(
-                [*COMMAND, "run", sys.executable, "job.py"],
-                cwd=folder, env=told(server, HYPERPLANE_GRACE_S=str(args.grace_s)),
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            )  # fmt: skip
-            process.stdout.readline()
-            time.sleep(random.random() / 2)
-            began = time.monotonic()
-            process.send_signal(signal.SIGTERM)
-            process.communicate()
-            longest = max(longest, time.monotonic() - began)
-            assert process.returncode == 143, process.returncode
-            counts[record.read(Home.of(folder).runs()[0]).delivery] += 1
+            server.pace.bytes_per_s = 100_000_000
+            files = random.randrange(args.backlog_files)
+            run, seconds = stopped_run(folder, server, files, args.grace_s)
+            longest = max(longest, seconds)
+            delivery = record.read(run).delivery
+            counts[delivery] += 1
+            server.pace.bytes_per_s = None
+            if delivery == "pending":
+                timed([*COMMAND, "deliver"], cwd=folder, env=told_of(server))
+            check_delivered(run, files)
+            shutil.rmtree(run.path)
+            server.store.buckets[server.bucket].clear()
+            server.clear()
     print(f"grace of {args.grace_s} s, {args.runs} runs: {counts}, the longest exit after {longest:.2f} s")
+
+
+def told_of(server, **more):
+    """Return the variables that point a run at the server whose speed is known."""
+    return {
+        **os.environ,
+        "HYPERPLANE_S3_ENDPOINT_URL": server.endpoint_url,
+        "HYPERPLANE_S3_REGION": server.region,
+        "HYPERPLANE_SECRET_s3_access_key_id": server.access_key_id,
+        "HYPERPLANE_SECRET_s3_access_key_secret": server.secret_access_key,
+        "HYPERPLANE_OUTPUT_URL": f"s3://{server.bucket}/runs/",
+        "HYPERPLANE_JOB_ID": "job",
+        **more,
+    }
+
+
+def stopped_run(folder, server, files, grace_s):
+    """Stop a run that has sealed so many files of 8 MiB, and return it, and how long it took to be gone."""
+    process = subprocess.Popen(
+        [*COMMAND, "run", sys.executable, "job.py", str(files)],
+        cwd=folder, env=told_of(server, HYPERPLANE_GRACE_S=str(grace_s)),
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    process.stdout.readline()
+    time.sleep(random.random() / 2)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    seconds = time.monotonic() - began
+    assert process.returncode == 143, process.returncode
+    assert seconds < grace_s, seconds
+    return Home.of(folder).runs()[0], seconds
+
+
+def check_delivered(run, files):
+    """Raise unless a run is delivered with all that was sealed."""
+    assert record.read(run).delivery == "delivered"
+    stored = Known.read(run.delivery).stored
+    for number in range(files):
+        assert f"outputs/file-{number}" in stored, number
+
+
+KINDS = ("small", "sealing", "resume", "grace")
 
 
 def main():
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["small", "sealing", "grace"])
+    parser.add_argument("what", nargs="*", choices=KINDS)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--grace-s", type=float, default=30.0)
+    parser.add_argument("--backlog-files", type=int, default=50, help="of 8 MiB each, at most")
     args = parser.parse_args()
-    for name in args.what or ("small", "sealing", "grace"):
+    for name in args.what or KINDS:
         globals()[name](args)
 
 

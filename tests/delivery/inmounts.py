@@ -1,13 +1,10 @@
 """Runs a test's work in mount namespaces of its own, where disks can be filled, cut off and locked."""
 
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
-
-import pytest
 
 HERE = Path(__file__).parent
 PRELUDE = """
@@ -40,8 +37,6 @@ def deliver(run):
 
 def run_in_mounts(script, folder, *arguments, timeout=250):
     """Run a script as root in a mount namespace of its own; its words begin with the helpers above."""
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
-        pytest.skip("mounting needs root and unshare")
     places = os.pathsep.join((str(HERE), str(HERE.parent)))
     own_mounts = ("unshare", "-m", "--propagation", "private")
     words = [*own_mounts, sys.executable, "-c", PRELUDE + textwrap.dedent(script)]

@@ -49,7 +49,7 @@ sh(f"umount {work}/disk-2")
 """
 
 
-@pytest.mark.needs("mkfs.ext4", "unshare")
+@pytest.mark.needs("mkfs.ext4", "unshare", "root")
 @pytest.mark.parametrize("cut_after", [0, 3, 11, 25])
 def test_what_was_sealed_survives_a_power_cut(tmp_path, cut_after):
     """An image of the disk, copied in the middle and mounted anew, has every sealed output, whole."""
@@ -84,7 +84,7 @@ FILLING = SEALING.replace("print(number", "ctx.outputs.append('filling', b'x' * 
 )
 
 
-@pytest.mark.needs("unshare")
+@pytest.mark.needs("unshare", "root")
 @pytest.mark.parametrize("size", range(100, 700, 85))
 def test_a_disk_that_is_full_at_any_byte_loses_nothing(tmp_path, size):
     """The job or the run fails, with a code that says so; with room again, all that was sealed arrives."""
@@ -92,7 +92,7 @@ def test_a_disk_that_is_full_at_any_byte_loses_nothing(tmp_path, size):
     run_in_mounts(FULL, tmp_path, f"size={size}k")
 
 
-@pytest.mark.needs("unshare")
+@pytest.mark.needs("unshare", "root")
 @pytest.mark.parametrize("inodes", [12, 24, 27])
 def test_a_disk_without_inodes_loses_nothing(tmp_path, inodes):
     """The same where there is room and no file can be made."""
@@ -123,7 +123,7 @@ sh(f"umount {work}/disk")
 """
 
 
-@pytest.mark.needs("unshare")
+@pytest.mark.needs("unshare", "root")
 def test_a_disk_that_is_locked_is_said(tmp_path):
     """A run on a disk that was remounted read-only waits, with an error in words."""
     (tmp_path / "job.py").write_text(SEALING)
@@ -149,7 +149,7 @@ print(done.returncode)
 """
 
 
-@pytest.mark.needs("unshare")
+@pytest.mark.needs("unshare", "root")
 @pytest.mark.parametrize("limit", ["-f 8", "-f 40", "-n 12", "-n 20", "-n 40"])
 def test_limits_of_the_process_lose_nothing(tmp_path, limit):
     """Small limits on the size of files and on open ones fail in words; what was sealed arrives."""
@@ -176,7 +176,7 @@ else:
 """
 
 
-@pytest.mark.needs("strace", "unshare")
+@pytest.mark.needs("strace", "unshare", "root")
 @pytest.mark.parametrize(
     "call", ["fsync:error=EIO", "rename,renameat,renameat2:error=EXDEV", "fdatasync:error=EIO"]
 )

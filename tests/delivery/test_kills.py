@@ -1,12 +1,15 @@
-"""Killed at any system call, a run loses nothing that was sealed, and is delivered whole in the end.
+"""Killed at any system call, or stopped at any moment, a run loses nothing that was sealed.
 
 The sweep goes over the k-th call of each kind of a short run, in whichever process. Here it is done in
-strides; HYPERPLANE_EVERY_KILL=1 does every one.
+strides; HYPERPLANE_EVERY_KILL=1 does every one, and 200 stops of each kind.
 """
 
 import os
+import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from deliveries import (
     run_command,
     until_free,
 )
+from faultys3 import do
 from s3servers import with_new_bucket
 
 from hyperplane.rundir import Home
@@ -67,23 +71,30 @@ def plain_environment(folder, place):
     }
 
 
-def run_killed(folder, place, words, killers):
-    """Run a command that is killed; return how it ended, and what the job said was sealed."""
+def begun(folder, place, words, **variables):
+    """Start a command that runs the job."""
     folder.mkdir()
     (folder / "job.py").write_text(JOB)
     (folder / "said").touch()
-    ended = subprocess.run(
-        [*killers, *words],
+    return subprocess.Popen(
+        words,
         cwd=folder,
-        env={**plain_environment(folder, place), "SAID": str(folder / "said")},
+        env={**plain_environment(folder, place), "SAID": str(folder / "said"), **variables},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    return ended, (folder / "said").read_text()
 
 
-def check_killed(folder, place, ended, said):
+def run_killed(folder, place, words, killers):
+    """Run a command that is killed; return how it ended, and what the job said was sealed."""
+    process = begun(folder, place, [*killers, *words])
+    process.communicate(timeout=120)
+    return process.returncode, (folder / "said").read_text()
+
+
+def check_killed(folder, place, code, said):
     """Check what a killed run has left, and that it arrives."""
     runs = Home.of(folder).runs()
     if not runs:
@@ -95,12 +106,11 @@ def check_killed(folder, place, ended, said):
     if not run.delivery.exists() or record.read(run).delivery == "none":
         assert "" == said
         return
-    code = ended.returncode if ended.returncode >= 0 else None
     last = said[-1:]
     check_invariants(
         run,
         place,
-        exit_code=code,
+        exit_code=code if code >= 0 else None,
         sealed={"last.pt": tuple(n.encode() for n in "12" if n >= last)} if last else {},
         deliver=lambda: run_command("deliver", run.run_id, **place.variables),
         secrets=(),
@@ -112,9 +122,9 @@ def sweep(tmp_path, place_of, words, calls):
     count, is_over = 1, False
     while not is_over:
         folder, place = tmp_path / f"job-{count}", place_of(count)
-        ended, said = run_killed(folder, place, words, killing(calls, count))
-        is_over = ended.returncode == 0
-        check_killed(folder, place, ended, said)
+        code, said = run_killed(folder, place, words, killing(calls, count))
+        is_over = code == 0
+        check_killed(folder, place, code, said)
         count += STRIDE
     assert count > 1 + STRIDE, "nothing was killed"
     print(f"killed at {(count - 1) // STRIDE - 1} calls of {calls}")  # -rP shows it
@@ -136,8 +146,8 @@ def test_a_run_killed_as_it_speaks_to_a_store_is_delivered_in_the_end(tmp_path, 
 def test_a_delivery_killed_three_times_in_a_row_is_done_in_the_end(tmp_path):
     """Whatever three deliveries left behind, the next one brings the run there."""
     folder, place = tmp_path / "job", FolderPlace(tmp_path / "there")
-    ended, said = run_killed(folder, place, WORDS["runner"], killing("write", 10))
-    assert ended.returncode != 0
+    code, said = run_killed(folder, place, WORDS["runner"], killing("write", 10))
+    assert code != 0
     os.chdir(folder)
     run = only_run()
     until_free(run)
@@ -145,5 +155,50 @@ def test_a_delivery_killed_three_times_in_a_row_is_done_in_the_end(tmp_path):
         words = [*killing(calls, 2), *COMMAND, "deliver"]
         subprocess.run(words, capture_output=True, env=plain_environment(folder, place), timeout=60)
         until_free(run)
-    check_killed(folder, place, ended, said)
+    check_killed(folder, place, code, said)
     assert "final.json" in {Path(path).name for path in place.objects()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_stopped_at_any_moment_is_delivered_in_the_end(tmp_path, faulty_s3, number):
+    """Before the job begins, while it runs, while a slow store is delivered to, and afterwards."""
+    faulty_s3.add(do(lambda _: time.sleep(0.05)))
+    seen = []
+    for count in range(200 if IS_FULL else 8):
+        folder, place = tmp_path / f"job-{count}", BucketPlace(faulty_s3)
+        place.prefix, place.url = f"{count}/", f"s3://{faulty_s3.bucket}/{count}/"
+        process = begun(folder, place, WORDS["runner"])
+        time.sleep(random.uniform(0, 1.6))
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert "fault of hyperplane" not in err, err
+        assert process.returncode in {0, 130, 143, -number}, err
+        check_killed(folder, place, process.returncode, (folder / "said").read_text())
+        seen.append(process.returncode)
+    print({code: seen.count(code) for code in seen})  # -rP shows it
+
+
+@pytest.fixture(scope="module")
+def short_writes(tmp_path_factory):
+    """Give a library that makes a write short in every process that loads it."""
+    library = tmp_path_factory.mktemp("short") / "shortwrites.so"
+    source = Path(__file__).with_name("shortwrites.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return library
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize("kind", WORDS)
+def test_a_write_of_any_number_that_is_short_costs_nothing(tmp_path, short_writes, kind):
+    """The system took half of it, as it may: the rest follows, or the error says so."""
+    # Python itself takes no notice when it writes what it has compiled
+    fault = {"LD_PRELOAD": str(short_writes), "PYTHONDONTWRITEBYTECODE": "1"}
+    seen = []
+    for count in range(1, 120, STRIDE):
+        folder, place = tmp_path / f"job-{count}", FolderPlace(tmp_path / f"there-{count}")
+        process = begun(folder, place, WORDS[kind], SHORT_WRITE=str(count), **fault)
+        _, err = process.communicate(timeout=120)
+        assert "fault of hyperplane" not in err, err
+        check_killed(folder, place, process.returncode, (folder / "said").read_text())
+        seen.append(process.returncode)
+    print({code: seen.count(code) for code in seen})  # -rP shows it

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from deliveries import COMMAND, check_invariants, check_there, objects_of, only_run, run_command, until_free
+from processes import children_of
 
 from hyperplane.rundir import Home
 from hyperplane.runs import record
@@ -60,7 +61,8 @@ def until(condition, timeout_s=30.0):
 def has_sealed():
     """Say whether the only run has sealed its output, and the runner has read what it said then."""
     runs = Home.of(Path.cwd()).runs()
-    has_said = bool(runs) and runs[0].stdout_log.is_file() and b"said" in runs[0].stdout_log.read_bytes()
+    has_log = bool(runs) and runs[0].stdout_log.is_file()
+    has_said = has_log and b"said ***\n" in runs[0].stdout_log.read_bytes()
     return has_said and b"sealed.txt" in runs[0].events.read_bytes()
 
 
@@ -141,7 +143,7 @@ def test_sealed_files_are_on_their_way_while_the_job_runs(folder_place):
 def test_whoever_is_killed_loses_nothing(folder_place, who):
     """SIGKILL to the job, to the runner, to both, or to what delivers: the next delivery brings it all."""
     process = start(folder_place, write_job("print(os.getpid(), file=open('pid', 'w')); time.sleep(60)"))
-    until(lambda: Path("pid").is_file() and Path("pid").read_text() and only_run().stdout_log.read_bytes())
+    until(lambda: Path("pid").is_file() and Path("pid").read_text() and has_sealed())
     job = int(Path("pid").read_text())
     if who == "deliverer":
         deliverers = [
@@ -158,12 +160,6 @@ def test_whoever_is_killed_loses_nothing(folder_place, who):
     code = process.returncode if process.returncode >= 0 else None
     assert (code is None) == (who in {"runner", "both"})
     check(folder_place, code, outcome=outcome)
-
-
-def children_of(pid):
-    """Return the children of a process."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in found.split()]
 
 
 def command_of(pid):
@@ -315,11 +311,9 @@ def test_a_command_that_cannot_be_started_leaves_no_run_waiting(folder_place):
     check_there(objects_of(only_run(), folder_place.objects()))
 
 
-@pytest.mark.needs("unshare")
+@pytest.mark.needs("unshare", "root")
 def test_the_runner_as_process_1_reaps_and_passes_signals_on(folder_place):
     """In a container of its own, orphans do not pile up, a stop reaches the job, and all is delivered."""
-    if os.geteuid() != 0:
-        pytest.skip("a process namespace needs root here")
     body = (
         "import subprocess; subprocess.run(['sh', '-c', 'sleep 0.1 & true']); time.sleep(0.5);"
         " pids = filter(str.isdigit, os.listdir('/proc'));"
@@ -341,3 +335,36 @@ def test_the_runner_as_process_1_reaps_and_passes_signals_on(folder_place):
     _, said = process.communicate(timeout=30)
     assert 143 == process.returncode, said
     check(folder_place, 143, outcome="stopped")
+
+
+@pytest.fixture
+def little_memory():
+    """Give a file that takes who writes 0 to it into a control group with 300 MiB."""
+    first, second = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    parent, limit = (first, "memory.limit_in_bytes") if first.is_dir() else (second, "memory.max")
+    group = parent / f"hyperplane-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / limit).write_text(f"{300 << 20}")
+    except OSError as error:
+        pytest.skip(f"this system lends no control groups for memory: {error}")
+    yield group / "cgroup.procs"
+    until(lambda: not (group / "cgroup.procs").read_text())
+    group.rmdir()
+
+
+@pytest.mark.needs("root")
+def test_a_job_that_runs_out_of_memory_is_delivered(folder_place, little_memory):
+    """The kernel kills the largest process, which is the job; the runner delivers what was sealed."""
+    words = [*COMMAND, "run", write_job("hoard = [bytes([n]) * (16 << 20) for n in range(1, 100)]")]
+    done = subprocess.run(
+        ["sh", "-c", 'echo 0 > "$0" && exec "$@"', little_memory, *words],
+        env={**os.environ, **told(folder_place)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert 137 == done.returncode, done.stderr
+    assert f"delivered to {folder_place.url}" in done.stderr
+    check(folder_place, 137, outcome="failed")

@@ -63,7 +63,7 @@ def test_the_file_is_for_this_user_alone(secrets):
     assert 0o600 == stat.S_IMODE(secrets.path("pg").stat().st_mode)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.needs("root")
 def test_another_user_cannot_open_the_file(secrets):
     """A process of somebody else is refused."""
     path = secrets.path("pg")

@@ -14,8 +14,6 @@ from hyperplane.errors import InputError, TransferError
 from hyperplane.inputcache.room import size_text
 from hyperplane.stores import Location
 
-IS_ROOT = os.geteuid() == 0
-
 
 @pytest.fixture
 def server(faulty_s3):
@@ -132,7 +130,7 @@ def test_an_entry_that_was_hardly_begun_goes_too(tmp_path, server):
     assert [] == entries_in(tmp_path)
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root can leave what others may not touch")
+@pytest.mark.needs("root")
 def test_what_root_left_in_a_users_cache_is_passed_over(server):
     """The user fetches beside it, and what cannot be locked is an error only where it is asked for."""
     with public_folder() as folder:
@@ -156,7 +154,7 @@ def test_a_cache_that_was_removed_is_no_reason_to_fail(tmp_path, server):
     assert not (tmp_path / "inputs").exists()
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root may mount a small disk")
+@pytest.mark.needs("root", "mount")
 @pytest.mark.needs("mount")
 def test_unused_entries_go_where_the_disk_has_no_room(tmp_path, server):
     """A disk that is smaller than the limit is the limit, and what is in use stays."""
@@ -172,7 +170,7 @@ def test_unused_entries_go_where_the_disk_has_no_room(tmp_path, server):
         cache.close()
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root may mount a small disk")
+@pytest.mark.needs("root", "mount")
 @pytest.mark.needs("mount")
 def test_an_input_that_does_not_fit_is_an_error_before_it_is_fetched(tmp_path, server):
     """It says how much is needed, where, how much there is, and which setting helps."""
@@ -188,7 +186,7 @@ def test_an_input_that_does_not_fit_is_an_error_before_it_is_fetched(tmp_path, s
     assert [] == server.calls_of("GetObject")
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root may mount a small disk")
+@pytest.mark.needs("root", "mount")
 @pytest.mark.needs("mount")
 def test_a_disk_that_runs_full_is_left_as_it_was(tmp_path, server):
     """What had arrived goes again, for it can be of no use; here the number of files is at its end."""

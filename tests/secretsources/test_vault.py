@@ -123,7 +123,7 @@ def test_what_others_can_open_is_refused_with_the_command_that_mends_it(vault, w
     assert VALUE == vault.read().value("db")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.needs("root")
 @pytest.mark.parametrize("what", ["folder", "path", "key_file"])
 def test_what_belongs_to_another_user_is_refused(vault, what):
     """Somebody else could put his own secrets in the place of ours."""

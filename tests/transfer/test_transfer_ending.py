@@ -129,25 +129,17 @@ def test_killed_downloads_leave_no_torn_file(faulty_s3, path, tmp_path):
     assert 0 < seen < KILLS * len(CONTENTS)
 
 
-def mount_small(folder):
-    """Mount a file system of 2 MB, or say why not."""
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, text=True
-    )
-    return done.returncode == 0, done.stderr
-
-
 @pytest.fixture
 def small_disk(tmp_path):
-    """Give a folder with room for 2 MB: /dev/full of folders; it needs root."""
-    is_mounted, why = mount_small(tmp_path / "small")
-    if not is_mounted:
-        pytest.skip(f"no file system can be mounted here: {why}")
-    yield tmp_path / "small"
-    subprocess.run(["umount", str(tmp_path / "small")], check=True)
+    """Give a folder with room for 2 MB: /dev/full of folders."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.needs("root", "mount")
 def test_a_full_disk_ends_a_download_soon(faulty_s3, store, small_disk):
     """The error says so, what was copied is whole, and nothing else is there."""
     contents = {f"d/{number:03}": os.urandom(100_000) for number in range(200)}
@@ -163,6 +155,7 @@ def test_a_full_disk_ends_a_download_soon(faulty_s3, store, small_disk):
     assert len(faulty_s3.calls_of("GetObject")) < 120
 
 
+@pytest.mark.needs("root", "mount")
 def test_a_full_disk_tears_no_large_file(faulty_s3, path, small_disk):
     """One that does not fit is not there."""
     faulty_s3.put("a", os.urandom(3 << 20))

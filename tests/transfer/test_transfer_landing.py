@@ -254,3 +254,31 @@ def test_a_large_write_is_whole(tmp_path):
     landing.close()
 
     assert content == (tmp_path / "t" / "a").read_bytes()
+
+
+def test_names_that_are_one_here_are_told(faulty_s3, store, outer, monkeypatch):
+    """On a file system that takes them for one, the first is copied, and the error names both."""
+    monkeypatch.setattr(landing_module, "_folds_names", lambda _: True)
+    put_all(faulty_s3, "d/README", "d/readme", "d/sub/x")
+    with pytest.raises(
+        TransferError, match="'readme' cannot be a file here: it is the same name as 'README'"
+    ):
+        fetch(store, "d/", outer / "target")
+
+    assert {"keep", "README", "sub/x"} == set(tree(outer / "target"))
+
+
+def folds_names(folder):
+    """Say what a landing knows of the names in a folder."""
+    landing = Landing(folder)
+    landing.close()
+    return landing.folds_names
+
+
+def test_a_file_system_is_asked_whether_it_folds_names(tmp_path, monkeypatch):
+    """With a file that does not stay; where none can be made, nothing is known."""
+    assert not folds_names(tmp_path / "here")
+    assert not folds_names(Path("/proc"))
+    monkeypatch.setattr(landing_module, "new_part_name", lambda: "123")  # its own other spelling
+    assert folds_names(tmp_path / "here")
+    assert {} == tree(tmp_path / "here")

@@ -49,6 +49,18 @@ def test_every_clash_is_found(names):
             taken.append(name)
 
 
+@pytest.mark.parametrize("other", ["a/READ", "A/read", "a/re\u0041d", "a/rea\u0044"])
+def test_names_that_are_one_on_some_file_systems_are_told(other):
+    """Where they are: in case, or in how a letter is composed."""
+    for names in (["a/read", other], ["caf\u00e9", "cafe\u0301"]):
+        clashes = Clashes(folds_names=True)
+        clashes.check(names[0])
+        with pytest.raises(UsageError, match="the same name as"):
+            clashes.check(names[1])
+        for name in names:
+            Clashes().check(name)
+
+
 @pytest.mark.parametrize(
     ("glob", "name", "expected"),
     [
