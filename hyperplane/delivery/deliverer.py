@@ -202,8 +202,11 @@ class Deliverer:
             elif not self._inspection.is_kept_back(item.path):
                 changed.append(item)
 
+        before = self._sender.handled_bytes
+
         def tick() -> None:
-            progress(len(rows), all_files, sum(row.stored.size_bytes for row in rows.values()), all_bytes)
+            handled = self._sender.handled_bytes - before
+            progress(len(rows), all_files, min(handled, all_bytes), all_bytes)
 
         each(send, contents.items, threads=min(THREADS, max(1, all_files)), tick=tick)
         for item in changed:

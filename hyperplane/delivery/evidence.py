@@ -77,6 +77,7 @@ def pieces(source: Source, piece_bytes: int = _CHUNK_BYTES) -> Iterator[bytes]:
         if not piece:
             return
         position += len(piece)
+        source.tell(len(piece))
         yield piece
 
 

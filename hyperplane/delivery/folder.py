@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from hyperplane.delivery.evidence import pieces
 from hyperplane.delivery.places import Source, folder_of_url
 from hyperplane.errors import (
     HyperplaneError,
@@ -129,10 +130,9 @@ class FolderDestination:
         self._tree.sync(folder_of(path))
 
     def _verified(self, path: str, source: Source) -> Iterator[bytes]:
-        digest, position = hashlib.sha256(), 0
-        while chunk := os.pread(source.descriptor, min(_CHUNK_BYTES, source.size_bytes - position), position):
+        digest = hashlib.sha256()
+        for chunk in pieces(source):
             digest.update(chunk)
-            position += len(chunk)
             yield chunk
         if digest.hexdigest() != source.sha256:
             url = f"{self.url}{path}"

@@ -1,6 +1,6 @@
 """Places that runs are delivered to: what a destination can do, and where below it a run lies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -17,11 +17,15 @@ LARGE_BYTES = 16 << 20
 
 
 class Source(NamedTuple):
-    """An open file, of which the first `size_bytes` are sent; `sha256` is what they must come to."""
+    """An open file, of which the first `size_bytes` are sent; `sha256` is what they must come to.
+
+    `tell`: told how many bytes were read, again and again.
+    """
 
     descriptor: int
     size_bytes: int
     sha256: str
+    tell: Callable[[int], object] = bool
 
 
 class Destination(Protocol):

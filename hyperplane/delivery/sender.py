@@ -40,8 +40,11 @@ class Sender:
         self._ledger = ledger
         self._memory = Budget(MEMORY_BYTES)
         self._large = threading.Lock()
+        self._counting = threading.Lock()
         self.sent_files = 0
         self.sent_bytes = 0
+        self.handled_bytes = 0
+        """How much is there or, of large files, on its way; twice where something was tried again."""
 
     def send(self, item: Item) -> Stored | None:
         """Have a file there, and return what it is, or None where it is not what it should be (any more).
@@ -49,6 +52,7 @@ class Sender:
         Raises `StoreError` where the destination fails.
         """
         if self._ledger.is_stored(item.path, item.size_bytes, item.sha256):
+            self._note_handled(item.size_bytes)
             return Stored(item.size_bytes, item.sha256)
         try:
             with item.tree.file(item.name) as descriptor:
@@ -58,20 +62,25 @@ class Sender:
 
     def _send_open(self, item: Item, descriptor: int) -> Stored | None:
         if item.size_bytes >= 0:
-            source = Source(descriptor, item.size_bytes, item.sha256)
+            stored = Stored(item.size_bytes, item.sha256)
         else:
-            source = Source(descriptor, os.fstat(descriptor).st_size, digest_of(descriptor))
-            if self._ledger.is_stored(item.path, *source[1:]):
-                return Stored(*source[1:])
+            stored = Stored(os.fstat(descriptor).st_size, digest_of(descriptor))
+            if self._ledger.is_stored(item.path, *stored):
+                self._note_handled(stored.size_bytes)
+                return stored
         if not self._inspection.lets_pass(item.path, item.name, descriptor):
             return None
-        if not self._has_arrived(item.path, source):
+        if not self._has_arrived(item.path, Source(descriptor, *stored, tell=self._note_handled)):
             return None
-        stored = Stored(*source[1:])
         self._ledger.note_stored(item.path, stored)
-        self.sent_files += 1
-        self.sent_bytes += stored.size_bytes
+        with self._counting:
+            self.sent_files += 1
+            self.sent_bytes += stored.size_bytes
         return stored
+
+    def _note_handled(self, size_bytes: int) -> None:
+        with self._counting:
+            self.handled_bytes += size_bytes
 
     def _has_arrived(self, path: str, source: Source) -> bool:
         """Send the content; this is where everything that leaves the run folder for good passes."""
@@ -87,4 +96,5 @@ class Sender:
             if len(data) != source.size_bytes or hashlib.sha256(data).hexdigest() != source.sha256:
                 return False
             self._destination.put(path, data)
+        source.tell(source.size_bytes)
         return True

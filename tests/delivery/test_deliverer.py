@@ -2,11 +2,13 @@
 
 import json
 import os
+import time
 
 import pytest
 from deliveries import FolderPlace, check_there, manifest_of
 
 from hyperplane.delivery import deliverer as module
+from hyperplane.delivery import folder
 from hyperplane.delivery.places import LARGE_BYTES, prefix_of
 from hyperplane.errors import DeliveryError
 
@@ -225,6 +227,29 @@ def test_large_files_go_in_parts(place, local_run):
     there = local_run.there(place)
     check_there(there)
     assert data == there["outputs/big"]
+
+
+def test_how_far_it_is_grows_within_a_large_file(folder_place, local_run, monkeypatch):
+    """Files are counted when they are there, bytes as they go."""
+    told = []
+    data = os.urandom(LARGE_BYTES + 1000)
+    local_run.outputs.write_bytes("big", data)
+    real = folder.pieces
+
+    def slow_pieces(source):
+        for piece in real(source):
+            time.sleep(0.05)
+            yield piece
+
+    monkeypatch.setattr(folder, "pieces", slow_pieces)
+    deliverer = local_run.deliverer(folder_place)
+    deliverer.finish(local_run.ended(), lambda *numbers: told.append(numbers))
+    deliverer.close()
+    sizes = [size_bytes for _, _, size_bytes, _ in told]
+
+    assert sorted(sizes) == sizes
+    assert 2 < len([size for size in sizes if 0 < size < len(data)])
+    assert all(size <= all_bytes and files <= all_files for files, all_files, size, all_bytes in told)
 
 
 def test_an_object_that_somebody_removed_is_missed(place, local_run):
