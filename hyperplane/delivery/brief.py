@@ -102,9 +102,9 @@ class Keys:
         return None if known is None else known.decode(errors="surrogateescape")
 
     def credentials_for(self, bucket: str, settings: JobSettings) -> GivenCredentials | None:
-        """Return those of the secrets, where they are for this bucket, or None for AWS's own chain."""
-        is_ours = bucket == (settings.s3_bucket or self.find(secretsources.BUCKET_NAME))
-        if not is_ours or not self.find(f"{USUAL_SECRETS}_access_key_id"):
+        """Return those of the secrets, unless they are for another bucket, or None for AWS's own chain."""
+        own = settings.s3_bucket or self.find(secretsources.BUCKET_NAME)
+        if own not in (None, bucket) or not self.find(f"{USUAL_SECRETS}_access_key_id"):
             return None
         return credentials_in(self.find, USUAL_SECRETS)
 

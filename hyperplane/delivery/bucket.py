@@ -37,7 +37,7 @@ class BucketDestination:
         """Return a folder of this one."""
         return BucketDestination(f"{self.url}{folder}", self._open_store)
 
-    def put(self, path: str, data: bytes) -> None:
+    def put(self, path: str, data: Buffer) -> None:
         """Store an object in one request, which the store verifies by the checksum that is sent along."""
         try:
             self._store.write(self._key(path), data)
@@ -133,7 +133,7 @@ class BucketDestination:
     def _key(self, path: str) -> str:
         return self._prefix + path
 
-    def _has(self, path: str, data: bytes) -> bool:
+    def _has(self, path: str, data: Buffer) -> bool:
         """Say whether an object is there as it was to be stored, where even that can be asked."""
         try:
             reply = evidence.head_of(self._store, self._key(path))

@@ -274,16 +274,20 @@ class Deliverer:
         What was there with other contents before is asked for its own: a request that was given up
         may have overtaken the one that came after it.
         """
-        there = dict(self.destination.sizes(""))
-        self._delete([path for path in there if path.startswith(_OF_JOB) and path not in rows])
-        missing = [path for path, row in rows.items() if there.get(path) != row.stored.size_bytes]
-        missing += self._overtaken([rows[path] for path in self.ledger.rewritten & rows.keys()])
+        strays, missing = [], set(rows)
+        for path, size_bytes in self.destination.sizes(""):
+            if path not in rows:
+                strays.append(path)
+            elif rows[path].stored.size_bytes == size_bytes:
+                missing.discard(path)
+        self._delete([path for path in strays if path.startswith(_OF_JOB)])
+        missing.update(self._overtaken([rows[path] for path in self.ledger.rewritten & rows.keys()]))
         if not missing:
             return
         for path in missing:
             self.ledger.note_deleted(path)
         raise DeliveryError(
-            f"{len(missing)} of {len(rows)} files are not there as they were sent, {missing[0]} among them",
+            f"{len(missing)} of {len(rows)} files are not there as they were sent, {min(missing)} among them",
             hint="Something else removes or replaces them; deliver again.",
             run_id=self.run.run_id,
             url=self.destination.url,

@@ -24,7 +24,7 @@ def head_of(store: S3Store, key: str) -> Mapping[str, Any]:
         return reply
 
 
-def compare_bytes(reply: Mapping[str, Any], data: bytes) -> bool | None:
+def compare_bytes(reply: Mapping[str, Any], data: Buffer) -> bool | None:
     """Say whether the object of a HeadObject reply is this, or None where the reply does not tell."""
     if reply["ContentLength"] != len(data):
         return False
@@ -94,7 +94,7 @@ def _plain(reply: Mapping[str, Any]) -> str:
     return str(reply.get("ETag") or "").strip('"')
 
 
-def _crc64(data: Iterable[bytes]) -> str:
+def _crc64(data: Iterable[Buffer]) -> str:
     from awscrt import checksums
 
     value = 0

@@ -37,7 +37,7 @@ class FolderDestination:
         """Return a folder of this one."""
         return FolderDestination(f"{self.url}{quote(folder)}")
 
-    def put(self, path: str, data: bytes) -> None:
+    def put(self, path: str, data: Buffer) -> None:
         """Store a file in the place of an earlier one."""
         self.put_chunks(path, iter((data,)))
 

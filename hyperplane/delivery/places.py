@@ -40,7 +40,7 @@ class Destination(Protocol):
         """Return a folder of this one, whose name ends in a slash."""
         ...
 
-    def put(self, path: str, data: bytes) -> None:
+    def put(self, path: str, data: Buffer) -> None:
         """Store an object, whole or not at all, in the place of an earlier one."""
         ...
 

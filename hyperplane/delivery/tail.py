@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from hyperplane import journal
 from hyperplane.journal import Sealed
+from hyperplane.stores.objects import Buffer
 
 _OF_SEALS = re.compile(rb'"(?:sealed|sealing|removed)"')
 _STOP = re.compile(rb'"stop"')
@@ -75,10 +77,11 @@ class SealTail:
         return name
 
 
-def seal_lines(path: Path) -> bytes:
+def seal_lines(path: Path) -> Buffer:
     """Return the lines of the events that say what was sealed, as they stand there."""
-    try:
-        with path.open("rb", buffering=_READ_BYTES) as file:
-            return b"".join(line for line in file if line.endswith(b"\n") and _OF_SEALS.search(line))
-    except FileNotFoundError:
-        return b""
+    found = bytearray()
+    with suppress(FileNotFoundError), path.open("rb", buffering=_READ_BYTES) as file:
+        for line in file:
+            if line.endswith(b"\n") and _OF_SEALS.search(line):
+                found += line
+    return found

@@ -217,6 +217,7 @@ def told_of(server, **more):
         **os.environ,
         "HYPERPLANE_S3_ENDPOINT_URL": server.endpoint_url,
         "HYPERPLANE_S3_REGION": server.region,
+        "HYPERPLANE_S3_BUCKET": server.bucket,
         "HYPERPLANE_SECRET_s3_access_key_id": server.access_key_id,
         "HYPERPLANE_SECRET_s3_access_key_secret": server.secret_access_key,
         "HYPERPLANE_OUTPUT_URL": f"s3://{server.bucket}/runs/",

@@ -15,6 +15,7 @@ from hyperplane.environment import Environment
 from hyperplane.errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError, StoreError
 from hyperplane.masking import Masker
 from hyperplane.rundir import is_part, new_part_name
+from hyperplane.secretsources import standard_sources
 
 
 @pytest.fixture
@@ -196,22 +197,29 @@ def test_a_folder_that_is_in_the_way_is_said(folder_place):
     assert {"a/b": b"1"} == folder_place.objects()
 
 
-def test_keys_are_for_their_own_bucket_alone(faulty_place):
-    """Another bucket is asked with AWS's own chain, not with the secrets for ours."""
+@pytest.mark.parametrize(
+    ("own_bucket", "url", "expected"),
+    [
+        ("test", "s3://test/", "faulty-key-id"),
+        ("test", "s3://another/", "chain"),
+        (None, "s3://another/", "faulty-key-id"),
+    ],
+)
+def test_keys_are_not_for_another_bucket(faulty_place, own_bucket, url, expected):
+    """That is asked with AWS's own chain; where no bucket is named, the secrets may be for any."""
     variables = {
         **faulty_place.variables,
         "AWS_ACCESS_KEY_ID": "chain",
         "AWS_SECRET_ACCESS_KEY": "chain-secret",
     }
+    del variables["HYPERPLANE_S3_BUCKET"]
+    if own_bucket is not None:
+        variables["HYPERPLANE_S3_BUCKET"] = own_bucket
     environment = Environment.capture(variables)
     loaded = settings.load(environment)
-    from hyperplane.secretsources import standard_sources
-
     keys = Keys({}, standard_sources(environment, loaded))
-    ours = open_destination(faulty_place.url, environment, loaded, keys, Masker())
-    theirs = open_destination("s3://another/", environment, loaded, keys, Masker())
-    assert "faulty-key-id" == ours._store.account.credentials.get().access_key_id
-    assert "chain" == theirs._store.account.credentials.get().access_key_id
+    place = open_destination(url, environment, loaded, keys, Masker())
+    assert expected == place._store.account.credentials.get().access_key_id
 
 
 def test_a_key_for_encryption_goes_along_with_large_files(faulty_place, tmp_path):
