@@ -20,8 +20,9 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import boto3
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from faultys3 import FaultyS3
 from processes import descendants
 
 from hyperplane.delivery.ledger import Known
@@ -38,6 +39,7 @@ for number in range(int(sys.argv[1])):
         os.mkdir(f"{folder}/{number}")
     with open(f"{folder}/{number - number % 1000}/{number}", "wb") as file:
         file.write(os.urandom(1024))
+print("filled", flush=True)
 """
 
 
@@ -60,27 +62,39 @@ def timed(words, **options):
 
 
 def small(args):
-    """Deliver many outputs of 1 KiB, against `hyperplane s3 upload` of the same folder."""
+    """Deliver many outputs of 1 KiB, against `hyperplane s3 upload` of the same folder.
+
+    They are sealed while the store is down, so that all of them are left to `hyperplane deliver`.
+    """
     with s3_server() as server, tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, variables = Path(name), told(server)
         (folder / "fill.py").write_text(FILL)
-        words = [*COMMAND, "run", sys.executable, "fill.py", str(args.files)]
         ours, peers = [], []
         for number in range(3):
-            process = subprocess.run(
-                words, cwd=folder, env=told(server), stderr=subprocess.PIPE, text=True, check=True
-            )
-            assert "delivered" in process.stderr
+            run = waiting_run(folder, server, args.files)
+            ours.append(round(timed([*COMMAND, "deliver"], cwd=folder, env=variables), 2))
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-            run = Home.of(folder).runs()[0]
-            ours.append(round(Known.read(run.delivery).final.seconds, 2))
+            assert record.read(run).delivery == "delivered"
             upload = [*COMMAND, "s3", "upload", str(run.outputs), f"s3://{server.bucket}/peer-{number}/"]
-            peers.append(round(timed(upload, cwd=folder, env=told(server)), 2))
-            print(
-                f"{args.files} outputs of 1 KiB: {ours[-1]} s against {peers[-1]} s, {peak:.0f} MiB",
-                flush=True,
-            )
+            peers.append(round(timed(upload, cwd=folder, env=variables), 2))
+            costs = f"{ours[-1]} s against {peers[-1]} s, {peak:.0f} MiB"
+            print(f"{args.files} outputs of 1 KiB: {costs}", flush=True)
         print(f"in the median {statistics.median(ours) / statistics.median(peers):.2f} times")
+
+
+def waiting_run(folder, server, files):
+    """Return a run that has sealed its outputs, and could not deliver them."""
+    proxy = Proxy(server.endpoint_url)
+    process = subprocess.Popen(
+        [*COMMAND, "run", sys.executable, "fill.py", str(files)],
+        cwd=folder, env=told(server, HYPERPLANE_S3_ENDPOINT_URL=proxy.url),
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    process.stdout.readline()
+    proxy.is_down = True
+    process.communicate()
+    assert process.returncode == 75, process.returncode
+    return Home.of(folder).runs()[0]
 
 
 SEAL = """
@@ -119,11 +133,14 @@ def write_large(path, megabytes):
             file.write(os.urandom(1 << 20))
 
 
-class CountingProxy:
-    """Stands in front of a server, and counts the bytes that clients send to it."""
+class Proxy:
+    """Stands in front of a server, counts the bytes that clients send to it, and can hold them up."""
 
-    def __init__(self, url):
+    def __init__(self, url, *, bytes_per_s=float("inf")):
         self._upstream = urlsplit(url)
+        self.bytes_per_s = bytes_per_s
+        self._free_at = 0.0
+        self.is_down = False
         self.sent = 0
         self._is_ready = threading.Event()
         threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True).start()
@@ -137,12 +154,20 @@ class CountingProxy:
 
     async def _relay(self, reader, writer):
         theirs, ours = await asyncio.open_connection(self._upstream.hostname, self._upstream.port)
-        await asyncio.gather(self._pump(reader, ours, is_counted=True), self._pump(theirs, writer))
+        await asyncio.gather(self._pump(reader, ours, self._count), self._pump(theirs, writer, None))
 
-    async def _pump(self, reader, writer, *, is_counted=False):
+    async def _count(self, size):
+        if self.is_down:
+            raise ConnectionError
+        self.sent += size
+        self._free_at = max(self._free_at, time.monotonic()) + size / self.bytes_per_s
+        await asyncio.sleep(self._free_at - time.monotonic())
+
+    async def _pump(self, reader, writer, each):
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(1 << 20):
-                self.sent += len(data) if is_counted else 0
+                if each is not None:
+                    await each(len(data))
                 writer.write(data)
                 await writer.drain()
         writer.close()
@@ -152,7 +177,7 @@ def resume(args):
     """Kill the delivery of one file when half of it is there, and count what the next one sends again."""
     size = args.megabytes << 20
     with s3_server() as server, tempfile.TemporaryDirectory() as name:
-        proxy = CountingProxy(server.endpoint_url)
+        proxy = Proxy(server.endpoint_url)
         told_of_it = told(server, HYPERPLANE_S3_ENDPOINT_URL=proxy.url)
         fill = f'seq 1 9999999999 | head -c {size} > "$HYPERPLANE_OUTPUT_DIR/big"'
         process = subprocess.Popen([*COMMAND, "run", "sh", "-c", fill], cwd=name, env=told_of_it)
@@ -191,46 +216,49 @@ def grace(args):
     The store takes 100 MB/s; what waits is delivered afterwards.
     """
     counts, longest = {"delivered": 0, "pending": 0}, 0.0
-    with FaultyS3() as server, tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with s3_server() as server, tempfile.TemporaryDirectory() as name:
+        proxy, folder = Proxy(server.endpoint_url), Path(name)
         (folder / "job.py").write_text(STOPPED)
-        for _ in range(args.runs):
-            server.pace.bytes_per_s = 100_000_000
+        client = boto3.client("s3", endpoint_url=server.endpoint_url, **keys_of(server))
+        for number in range(args.runs):
+            bucket = f"grace-{number}"
+            client.create_bucket(Bucket=bucket)
+            variables = told(
+                server,
+                HYPERPLANE_S3_ENDPOINT_URL=proxy.url,
+                HYPERPLANE_S3_BUCKET=bucket,
+                HYPERPLANE_OUTPUT_URL=f"s3://{bucket}/runs/",
+                HYPERPLANE_GRACE_S=str(args.grace_s),
+            )
+            proxy.bytes_per_s = 100e6
             files = random.randrange(args.backlog_files)
-            run, seconds = stopped_run(folder, server, files, args.grace_s)
+            run, seconds = stopped_run(folder, variables, files, args.grace_s)
             longest = max(longest, seconds)
             delivery = record.read(run).delivery
             counts[delivery] += 1
-            server.pace.bytes_per_s = None
+            proxy.bytes_per_s = float("inf")
             if delivery == "pending":
-                timed([*COMMAND, "deliver"], cwd=folder, env=told_of(server))
+                timed([*COMMAND, "deliver"], cwd=folder, env=variables)
             check_delivered(run, files)
             shutil.rmtree(run.path)
-            server.store.buckets[server.bucket].clear()
-            server.clear()
-    print(f"grace of {args.grace_s} s, {args.runs} runs: {counts}, the longest exit after {longest:.2f} s")
+            client.delete_bucket(Bucket=bucket)  # SeaweedFS deletes what is in it, too
+            print(f"{number + 1} runs: {counts}, the longest exit after {longest:.2f} s", flush=True)
 
 
-def told_of(server, **more):
-    """Return the variables that point a run at the server whose speed is known."""
+def keys_of(server):
+    """Return the keys of a server as boto3 takes them."""
     return {
-        **os.environ,
-        "HYPERPLANE_S3_ENDPOINT_URL": server.endpoint_url,
-        "HYPERPLANE_S3_REGION": server.region,
-        "HYPERPLANE_S3_BUCKET": server.bucket,
-        "HYPERPLANE_SECRET_s3_access_key_id": server.access_key_id,
-        "HYPERPLANE_SECRET_s3_access_key_secret": server.secret_access_key,
-        "HYPERPLANE_OUTPUT_URL": f"s3://{server.bucket}/runs/",
-        "HYPERPLANE_JOB_ID": "job",
-        **more,
+        "aws_access_key_id": server.access_key_id,
+        "aws_secret_access_key": server.secret_access_key,
+        "region_name": server.region,
     }
 
 
-def stopped_run(folder, server, files, grace_s):
+def stopped_run(folder, variables, files, grace_s):
     """Stop a run that has sealed so many files of 8 MiB, and return it, and how long it took to be gone."""
     process = subprocess.Popen(
         [*COMMAND, "run", sys.executable, "job.py", str(files)],
-        cwd=folder, env=told_of(server, HYPERPLANE_GRACE_S=str(grace_s)),
+        cwd=folder, env=variables,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     process.stdout.readline()
