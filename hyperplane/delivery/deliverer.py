@@ -276,11 +276,11 @@ class Deliverer:
         """
         strays, missing = [], set(rows)
         for path, size_bytes in self.destination.sizes(""):
-            if path not in rows:
-                strays.append(path)
-            elif rows[path].stored.size_bytes == size_bytes:
+            if path in rows and rows[path].stored.size_bytes == size_bytes:
                 missing.discard(path)
-        self._delete([path for path in strays if path.startswith(_OF_JOB)])
+            if path not in rows and path.startswith(_OF_JOB):
+                strays.append(path)
+        self._delete(strays)
         missing.update(self._overtaken([rows[path] for path in self.ledger.rewritten & rows.keys()]))
         if not missing:
             return

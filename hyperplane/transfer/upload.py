@@ -269,7 +269,9 @@ def _is_unchanged(path: str, known: ObjectInfo) -> bool:
         return False
     if known.modified is not None and max(status.st_mtime, status.st_ctime) < int(known.modified.timestamp()):
         return True
-    if not is_plain_md5(known.etag):
-        return False
+    return is_plain_md5(known.etag) and _md5(path) == (known.etag or "").strip('"')
+
+
+def _md5(path: str) -> str:
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - likewise
-        return file_md5(file.fileno()) == (known.etag or "").strip('"')
+        return file_md5(file.fileno())

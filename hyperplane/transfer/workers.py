@@ -143,8 +143,9 @@ def each(
     threads: int,
     tick: Callable[[], object] = lambda: None,
 ) -> None:
-    """Have everything done in so many threads, as `Workers` do."""
+    """Have everything done in so many threads, as `Workers` do; `tick` is called at the end, too."""
     Workers(work, things, Cancellation()).run(threads, tick=tick)
+    tick()
 
 
 class _Load:

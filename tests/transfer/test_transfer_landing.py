@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from copying import fetch, make_tree, tree
-from processes import public_folder, unprivileged
+from processes import open_below, public_folder, unprivileged
 
 from hyperplane.errors import TransferError, UsageError
 from hyperplane.rundir import is_part
@@ -282,3 +282,20 @@ def test_a_file_system_is_asked_whether_it_folds_names(tmp_path, monkeypatch):
     monkeypatch.setattr(landing_module, "new_part_name", lambda: "123")  # its own other spelling
     assert folds_names(tmp_path / "here")
     assert {} == tree(tmp_path / "here")
+
+
+def test_a_part_that_is_begun_as_all_is_closed_gets_no_name(tmp_path, monkeypatch):
+    """Its worker had asked a moment before."""
+    landing = Landing(tmp_path / "t")
+
+    class LatePart(landing_module.Part):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            landing.close()
+
+    monkeypatch.setattr(landing_module, "Part", LatePart)
+    with pytest.raises(Cancelled), landing.part(("a",)):
+        pass
+
+    assert {} == tree(tmp_path / "t")
+    assert [] == open_below(tmp_path / "t")
