@@ -25,9 +25,8 @@ sync_data = getattr(os, "fdatasync", os.fsync)
 
 def start_sync(descriptor: int, position: int, size: int) -> None:
     """Have the system begin to bring a range that has just been written to the disk, and do not wait."""
-    if hasattr(
-        os, "posix_fadvise"
-    ):  # pragma: no branch - what is on its way is not dropped from memory, whatever it is called
+    if hasattr(os, "posix_fadvise"):  # pragma: no branch - of Linux
+        # what is on its way is not dropped from memory, whatever this is called
         os.posix_fadvise(descriptor, position, size, os.POSIX_FADV_DONTNEED)
 
 
