@@ -311,11 +311,10 @@ class JobContext(Generic[P]):
 
     def _said(self, error: DeliveryError) -> DeliveryError:
         """Return an error that is told on stderr: Python says nothing of a `SystemExit`."""
-        from hyperplane.journal import say
+        from hyperplane.journal import say_error
 
         error.is_said = True
-        lines = [f"hyperplane: error: {error.message}", *([f"  {error.hint}"] if error.hint else [])]
-        say("\n".join(lines), self._parts.masker)
+        say_error(error, self._parts.masker)
         return error
 
     def _note(self, error: E, failures: Sequence[Exception]) -> E:

@@ -139,14 +139,12 @@ class _Examination:
 
     def _take_snapshot(self) -> None:
         self._environment = Environment.capture(folder=self._folder)
-        sources = secretsources.standard_sources(self._environment, self._settings)
-        secretsources.register_all(self._masker, self._environment, sources)
+        secretsources.registered_sources(self._masker, self._environment, self._settings)
 
     def _see_settings(self) -> None:
         self._settings = settings.load(self._environment)
         self._rows.extend(setting_rows(self._settings))
-        sources = secretsources.standard_sources(self._environment, self._settings)
-        secretsources.register_all(self._masker, self._environment, sources)
+        secretsources.registered_sources(self._masker, self._environment, self._settings)
         self.problems.extend(Problem(False, warning) for warning in self._masker.warnings)
         output_url_of(self._job, self._settings)
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from hyperplane.errors import OutputError
+from hyperplane.errors import HyperplaneError, OutputError
 from hyperplane.locks import ForkSafeLock
 from hyperplane.masking import Masker
 
@@ -25,7 +25,7 @@ _INT_LIMIT_BITS = 512
 _STAMPS = frozenset({"kind", "time", "pid", "seq"})
 _OUR_NUMBERS = frozenset({"size_bytes", "mtime_ns", "ctime_ns", "inode"})
 _STAMP_PATTERN = re.compile(rb'\{"kind": "[a-z_]+", "time": "\d{4}-\d\d-\d\dT')
-_OF_SEALS = re.compile(rb'"(?:sealed|sealing|removed)"')
+OF_SEALS = re.compile(rb'"(?:sealed|sealing|removed)"')
 _ANYTHING = re.compile(b"")
 # Controls but the tab, separators of lines, marks that turn the writing direction, halves of surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -272,6 +272,12 @@ def say(text: str, masker: Masker) -> None:
         write_line(sys.stderr, masker.mask(text))
 
 
+def say_error(error: HyperplaneError, masker: Masker) -> None:
+    """Say on stderr what went wrong, and what to do."""
+    lines = [f"hyperplane: error: {error.message}", *([f"  {error.hint}"] if error.hint else [])]
+    say("\n".join(lines), masker)
+
+
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the events of a file in their order; a line that is torn or bad is passed over."""
     return _read(path, about=_ANYTHING)
@@ -316,12 +322,12 @@ def seals(path: Path) -> Seals:
 
     Whether a replacement took place, only the files tell.
     """
-    return _seals(_read(path, about=_OF_SEALS))
+    return _seals(_read(path, about=OF_SEALS))
 
 
 def seals_in(path: Path, folder: str | None) -> Seals:
     """Return what a run has sealed in one outputs folder; None for its own."""
-    return _seals(event for event in _read(path, about=_OF_SEALS) if event.get("folder") == folder)
+    return _seals(event for event in _read(path, about=OF_SEALS) if event.get("folder") == folder)
 
 
 def _seals(events: Iterable[Mapping[str, Any]]) -> Seals:
@@ -348,7 +354,6 @@ def _seals(events: Iterable[Mapping[str, Any]]) -> Seals:
 
 def sealed_of(event: Mapping[str, Any]) -> Sealed:
     """Return the output that an event speaks of."""
-    """Return the output that an event about it speaks of."""
     match event:
         case {"name": name, "size_bytes": int(size), "sha256": str(digest)}:
             mtime, ctime, inode = (_whole(event.get(about)) for about in ("mtime_ns", "ctime_ns", "inode"))

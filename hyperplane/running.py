@@ -85,12 +85,10 @@ def _call(main: Callable[[Any], object], context: JobContext[Any]) -> None:
 
 
 def _print_error(error: HyperplaneError) -> int:
-    from hyperplane.journal import say
+    from hyperplane.journal import say_error
 
-    if isinstance(error, DeliveryError) and error.is_said:
-        return error.exit_code
-    lines = [f"hyperplane: error: {error.message}", *([f"  {error.hint}"] if error.hint else [])]
-    say("\n".join(lines), process_masker())
+    if not (isinstance(error, DeliveryError) and error.is_said):
+        say_error(error, process_masker())
     return error.exit_code
 
 

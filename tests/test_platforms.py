@@ -143,7 +143,7 @@ def test_every_shipped_platform_is_tried():
 def test_a_laptop_is_local():
     """Without any variable of a platform there is none, and nothing is known."""
     assert (Platform(), "local", None) == (
-        detect({"HOME": "/root", "RANK": "3", "SM_MODEL_DIR": "x"}),
+        detect({"HOME": "/home/ada", "RANK": "3", "SM_MODEL_DIR": "x"}),
         Platform().name,
         Platform().get("rank"),
     )

@@ -80,8 +80,7 @@ class Brief:
             # whoever wrote the brief has warned already
             warnings.simplefilter("ignore")
             settings = job_settings.load(environment)
-            sources = secretsources.standard_sources(environment, settings)
-            secretsources.register_all(masker, environment, sources)
+            sources = secretsources.registered_sources(masker, environment, settings)
         asked = (*sources, *secretsources.stored_sources(environment, settings, masker))
         return open_destination(self.url, environment, settings, Keys(found, asked), masker)
 

@@ -13,7 +13,6 @@ from hyperplane.stores.location import Location
 from hyperplane.stores.objects import Buffer
 from hyperplane.stores.s3 import S3Store
 
-DELETED_AT_ONCE = 1000
 _NO_CONDITIONS = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest"})
 
 
@@ -42,7 +41,7 @@ class BucketDestination:
         try:
             self._store.write(self._key(path), data)
         except StoreError as error:
-            if error.status in {401, 403, 404} or not self._has(path, data):
+            if not self._is_there_all_the_same(error, path, data):
                 raise
 
     def put_large(self, path: str, source: Source) -> None:
@@ -60,7 +59,7 @@ class BucketDestination:
         except StoreError as error:
             if error.status == 501 or error.code in _NO_CONDITIONS:
                 self._create_unconditionally(path, data)
-            elif error.status in {401, 403, 404} or not self._has(path, data):
+            elif not self._is_there_all_the_same(error, path, data):
                 raise
 
     def _create_unconditionally(self, path: str, data: bytes) -> None:
@@ -105,8 +104,7 @@ class BucketDestination:
 
     def delete(self, paths: Sequence[str]) -> None:
         """Delete objects, many in one request."""
-        for first in range(0, len(paths), DELETED_AT_ONCE):
-            self._store.delete([self._key(path) for path in paths[first : first + DELETED_AT_ONCE]])
+        self._store.delete([self._key(path) for path in paths])
 
     def holds(self, path: str, source: Source) -> bool:
         """Say whether an object is this file: by size and checksum, or by reading it."""
@@ -114,8 +112,7 @@ class BucketDestination:
             reply = self._store.retry(lambda: evidence.head_of(self._store, self._key(path)))
         except ObjectNotFoundError:
             return False
-        found = evidence.compare(reply, source)
-        return evidence.is_read_as(self.chunks(path), source) if found is None else found
+        return evidence.confirms(reply, self._store, self._key(path), source)
 
     def clean(self) -> None:
         """Abort the uploads below here that were begun and never finished."""
@@ -133,8 +130,10 @@ class BucketDestination:
     def _key(self, path: str) -> str:
         return self._prefix + path
 
-    def _has(self, path: str, data: Buffer) -> bool:
+    def _is_there_all_the_same(self, error: StoreError, path: str, data: Buffer) -> bool:
         """Say whether an object is there as it was to be stored, where even that can be asked."""
+        if error.status in {401, 403, 404}:
+            return False
         try:
             reply = evidence.head_of(self._store, self._key(path))
         except StoreError:

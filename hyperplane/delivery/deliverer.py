@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -242,14 +242,8 @@ class Deliverer:
         """Write manifest and final to the run folder, and the manifest to the destination."""
         run, record = self.run, ending.record
         removed = sorted(name for name in self._tail.removed if OUTPUTS + name not in rows)
-        try:
+        with self._written(run.manifest):
             manifest = write_manifest(run.manifest, (rows[path] for path in sorted(rows)), removed)
-        except OSError as error:
-            raise DeliveryError(
-                f"{run.manifest} cannot be written: {error.strerror or error}",
-                hint="Make room on the disk, and deliver again.",
-                run_id=run.run_id,
-            ) from error
         tree = Tree(run.path, can_be_link=False)
         if self._sender.send(Item(run.manifest.name, tree, run.manifest.name, *manifest)) is None:
             raise DeliveryError(f"{run.manifest} was changed while it was delivered", run_id=run.run_id)
@@ -322,19 +316,24 @@ class Deliverer:
 
     def _say_final(self, final: Final) -> None:
         data = final.data()
-        try:
+        with self._written(self.run.final):
             write_atomic(self.run.final, data)
-        except OSError as error:
-            raise DeliveryError(
-                f"{self.run.final} cannot be written: {error.strerror or error}",
-                hint="Make room on the disk, and deliver again.",
-                run_id=self.run.run_id,
-            ) from error
         try:
             self.destination.create(self.run.final.name, data)
         except ObjectExistsError:
             url = f"{self.destination.url}{self.run.final.name}"
             self._agreed(final, Final.parse(self.destination.read(self.run.final.name), url))
+
+    @contextmanager
+    def _written(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DeliveryError(
+                f"{path} cannot be written: {error.strerror or error}",
+                hint="Make room on the disk, and deliver again.",
+                run_id=self.run.run_id,
+            ) from error
 
 
 def _as_it_is(item: Item) -> Item:

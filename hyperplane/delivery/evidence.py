@@ -52,6 +52,12 @@ def compare(reply: Mapping[str, Any], source: Source) -> bool | None:
     return None
 
 
+def confirms(reply: Mapping[str, Any], store: S3Store, key: str, source: Source) -> bool:
+    """Say whether the object of a HeadObject reply is the file, reading it where the reply does not tell."""
+    found = compare(reply, source)
+    return is_read_as(store.read(key).chunks, source) if found is None else found
+
+
 def is_read_as(chunks: Iterable[Buffer], source: Source) -> bool:
     """Say whether what is read is the file."""
     digest = hashlib.sha256()

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from hyperplane.delivery.evidence import pieces
+from hyperplane.delivery.evidence import is_read_as, pieces
 from hyperplane.delivery.places import Source, folder_of_url
 from hyperplane.errors import (
     HyperplaneError,
@@ -102,13 +102,10 @@ class FolderDestination:
 
     def holds(self, path: str, source: Source) -> bool:
         """Say whether a file is this one, by reading it."""
-        digest = hashlib.sha256()
         try:
-            for chunk in self.chunks(path):
-                digest.update(chunk)
+            return is_read_as(self.chunks(path), source)
         except ObjectNotFoundError:
             return False
-        return digest.hexdigest() == source.sha256
 
     def clean(self) -> None:
         """Remove temporary files that a crash has left."""

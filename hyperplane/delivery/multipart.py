@@ -1,6 +1,5 @@
 """A large file sent in parts: what has arrived is known to the store, and is not sent again after a crash."""
 
-import base64
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from hyperplane.delivery.places import Source
 from hyperplane.errors import ObjectChangedError, ObjectNotFoundError, StoreError
 from hyperplane.stores.failures import botocore_errors
 from hyperplane.stores.objects import part_bytes_of
+from hyperplane.stores.plain import sha256_of
 from hyperplane.stores.s3 import S3Store
 from hyperplane.transfer.workers import each
 
@@ -70,13 +70,13 @@ class Multipart:
             return {part["PartNumber"]: part for page in pages for part in page.get("Parts", ())}
 
     def _begin(self, note: Callable[[Upload], object]) -> str:
-        key_id = self._store.account.kms_key_id
-        options = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key_id} if key_id is not None else {}
-        client = self._store.client
+        client, encryption = self._store.client, self._store.account.encryption
 
         def create() -> str:
             with botocore_errors(self._url):
-                reply = client.create_multipart_upload(**self._where, ChecksumAlgorithm="SHA256", **options)
+                reply = client.create_multipart_upload(
+                    **self._where, ChecksumAlgorithm="SHA256", **encryption
+                )
                 return str(reply["UploadId"])
 
         upload_id = self._store.retry(create)
@@ -91,10 +91,10 @@ class Multipart:
             if not _is_there(known.get(number), data):
                 yield Part(number, data)
             else:
-                self._sent[number] = _noted(number, known[number]["ETag"], _sha256(data))
+                self._sent[number] = _noted(number, known[number]["ETag"], sha256_of(data))
 
     def _send(self, upload_id: str, part: Part) -> None:
-        client, digest = self._store.client, _sha256(part.data)
+        client, digest = self._store.client, sha256_of(part.data)
 
         def send() -> Any:
             with botocore_errors(self._url):
@@ -132,10 +132,7 @@ class Multipart:
             reply = self._store.retry(lambda: evidence.head_of(self._store, self._where["Key"]))
         except StoreError:
             return False
-        found = evidence.compare(reply, self._source)
-        if found is None:
-            return evidence.is_read_as(self._store.read(self._where["Key"]).chunks, self._source)
-        return found
+        return evidence.confirms(reply, self._store, self._where["Key"], self._source)
 
     def _abort(self, upload_id: str) -> None:
         def abort() -> None:
@@ -152,13 +149,9 @@ def _is_there(known: dict[str, Any] | None, data: bytes) -> bool:
     if known is None or known["Size"] != len(data):
         return False
     if known.get("ChecksumSHA256") is not None:
-        return bool(known["ChecksumSHA256"] == _sha256(data))
+        return bool(known["ChecksumSHA256"] == sha256_of(data))
     return bool(known["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 
 def _noted(number: int, etag: str, digest: str) -> dict[str, Any]:
     return {"PartNumber": number, "ETag": etag, "ChecksumSHA256": digest}
-
-
-def _sha256(data: bytes) -> str:
-    return base64.b64encode(hashlib.sha256(data).digest()).decode()

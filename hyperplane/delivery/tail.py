@@ -6,10 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from hyperplane import journal
-from hyperplane.journal import Sealed
+from hyperplane.journal import OF_SEALS, Sealed
 from hyperplane.stores.objects import Buffer
 
-_OF_SEALS = re.compile(rb'"(?:sealed|sealing|removed)"')
 _STOP = re.compile(rb'"stop"')
 _READ_BYTES = 1 << 20
 
@@ -56,7 +55,7 @@ class SealTail:
     def _take(self, line: bytes) -> str | None:
         if _STOP.search(line) and (event := journal.parse_line(line)) is not None:
             self._is_stopping = self._is_stopping or event["kind"] == "stop"
-        match event := (journal.parse_line(line) if _OF_SEALS.search(line) else None) or {}:
+        match event := (journal.parse_line(line) if OF_SEALS.search(line) else None) or {}:
             case {"kind": "sealing", "name": str(name)}:
                 self.unfinished.add(name)
                 return None
@@ -82,6 +81,6 @@ def seal_lines(path: Path) -> Buffer:
     found = bytearray()
     with suppress(FileNotFoundError), path.open("rb", buffering=_READ_BYTES) as file:
         for line in file:
-            if line.endswith(b"\n") and _OF_SEALS.search(line):
+            if line.endswith(b"\n") and OF_SEALS.search(line):
                 found += line
     return found

@@ -46,12 +46,9 @@ class Book:
             masked=tuple(_masked_fields(plan, masker)),
             identity=Identity(None if settings.user_id is None else mask(settings.user_id), platform.name),
             secret_scan=plan.secret_scan,
-            host=os.uname().nodename,
-            pid=os.getpid(),
-            versions=Versions(sys.version.split()[0], hyperplane.__version__),
-            started=now(),
             delivery="none" if plan.destination is None else "pending",
             output_url=None if plan.destination is None else mask(plan.destination),
+            **begun_here(),
             **place_in_group(identify(settings, platform, run)),
         )
         book = cls(run, record, masker)
@@ -95,6 +92,16 @@ def _masked_fields(plan: Plan, masker: Masker) -> Iterator[str]:
 def place_in_group(job: Job) -> dict[str, Any]:
     """Return what a record says of runs on several machines that work on one thing together."""
     return {"group": job.id, "rank": job.rank} if job.world_size > 1 else {}
+
+
+def begun_here() -> dict[str, Any]:
+    """Return what a record says of the process that begins a run, now."""
+    return {
+        "host": os.uname().nodename,
+        "pid": os.getpid(),
+        "versions": Versions(sys.version.split()[0], hyperplane.__version__),
+        "started": now(),
+    }
 
 
 def now() -> datetime:

@@ -120,8 +120,7 @@ def waiting_runs(home: Home) -> list[RunDir]:
 
 def _is_waiting(run: RunDir) -> bool:
     found = record.read(run)
-    is_lost = found.started is None and found.delivery == "none" and begun_of(run.delivery) is not None
-    return (found.delivery == "pending" and found.outcome != "running") or is_lost
+    return (found.delivery == "pending" and found.outcome != "running") or record.is_lost(run, found)
 
 
 def deliver(
@@ -169,8 +168,7 @@ def _brief_of(run: RunDir, begun: Begun, masker: Masker, environment: Environmen
 
     environment = environment or Environment.capture()
     settings = job_settings.load(environment)
-    sources = secretsources.standard_sources(environment, settings)
-    secretsources.register_all(masker, environment, sources)
+    sources = secretsources.registered_sources(masker, environment, settings)
     secrets = {name: found.value for name, found in secretsources.find_all(sources).items()}
     return Brief.of(run, begun.url, Path(begun.outputs), environment, secrets)
 

@@ -26,8 +26,7 @@ def open_url(url: str | None, masker: Masker, *, folder: Path | None = None) -> 
     """
     environment = Environment.capture(folder=folder)
     settings = job_settings.load(environment)
-    sources = secretsources.standard_sources(environment, settings)
-    secretsources.register_all(masker, environment, sources)
+    sources = secretsources.registered_sources(masker, environment, settings)
     named = _checked(url) if url is not None else settings.output_url
     if named is None:
         raise UsageError(

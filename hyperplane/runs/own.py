@@ -1,12 +1,10 @@
 """The run of a context that no runner has made one for: its folder, its record, its lock, its delivery."""
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-import hyperplane
 from hyperplane.delivery.brief import Brief
 from hyperplane.environment import Environment
 from hyperplane.errors import DeliveryError, HyperplaneError, OutputError
@@ -14,9 +12,10 @@ from hyperplane.job import Job
 from hyperplane.journal import say
 from hyperplane.masking import Masker
 from hyperplane.rundir import Home, Lock, RunDir
-from hyperplane.runs.book import Book, now, place_in_group
+from hyperplane.runs.book import Book, begun_here, now, place_in_group
+from hyperplane.runs.claiming import claim
 from hyperplane.runs.delivering import Deadline, RunDelivery, Seal, deliver_waiting, end_of_delivery
-from hyperplane.runs.record import Identity, Outcome, RunRecord, Versions
+from hyperplane.runs.record import Identity, Outcome, RunRecord
 from hyperplane.stopping import Stopping
 
 
@@ -54,7 +53,7 @@ class OwnRun:
             environment=environment,
             say=lambda line: say(line, masker),
         )
-        run, lock = _claimed(home, job.id)
+        run, lock = claim(home, job.id, failure=OutputError)
         book = Book(run, _record(run, job, url, environment, masker), masker)
         book.write(durable=True)
         brief = Brief.of(run, url, outputs or run.outputs, environment, secrets)
@@ -100,21 +99,6 @@ class OwnRun:
         self._lock.close()
 
 
-def _claimed(home: Home, job_id: str) -> tuple[RunDir, Lock]:
-    try:
-        run = home.claim(job_id)
-        lock = Lock.take(run.lock)
-        run.outputs.mkdir()
-    except OSError as error:
-        raise OutputError(
-            f"no run folder can be made in {home.path}: {error.strerror or error}",
-            hint="HYPERPLANE_HOME names another folder for .hyperplane.",
-        ) from error
-    if lock is None:
-        raise OutputError(f"{run.lock} is held by another process")
-    return run, lock
-
-
 def _record(run: RunDir, job: Job, url: str, environment: Environment, masker: Masker) -> RunRecord:
     mask = masker.mask
     words = tuple(map(mask, sys.orig_argv))
@@ -127,11 +111,8 @@ def _record(run: RunDir, job: Job, url: str, environment: Environment, masker: M
         folder=mask(str(environment.folder)),
         masked=("command",) if any(map(masker.contains_secret, sys.orig_argv)) else (),
         identity=Identity(None if job.user is None else mask(job.user), job.platform),
-        host=os.uname().nodename,
-        pid=os.getpid(),
-        versions=Versions(sys.version.split()[0], hyperplane.__version__),
-        started=now(),
         delivery="pending",
         output_url=mask(url),
+        **begun_here(),
         **place_in_group(job),
     )

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperplane.delivery.ledger import begun_of
 from hyperplane.errors import RunnerError
 from hyperplane.rundir import Home, Lock, RunDir
 from hyperplane.runs import record
@@ -45,8 +44,7 @@ def _prune_one(run: RunDir, *, dry_run: bool) -> Pruned | None:
     with contextlib.closing(lock):
         found = record.read(run)
         # a record that cannot be read does not make a run worthless
-        is_lost = found.started is None and found.delivery == "none" and begun_of(run.delivery) is not None
-        if found.delivery == "pending" or is_lost:
+        if found.delivery == "pending" or record.is_lost(run, found):
             return None
         pruned = Pruned(run.run_id, found.job_id, _size_of(run.path))
         if not dry_run:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import unquote
 
+from hyperplane.delivery.ledger import begun_of
 from hyperplane.errors import RunnerError
 from hyperplane.rundir import RunDir, is_locked, new_part_name, write_atomic
 
@@ -137,6 +138,11 @@ def read(run: RunDir) -> RunRecord:
     # the runner may have written the end and let the lock go between the two looks
     record = _read(run)
     return record if record.outcome != "running" else record._replace(outcome="interrupted")
+
+
+def is_lost(run: RunDir, found: RunRecord) -> bool:
+    """Say whether the record of a run cannot be read, and its ledger knows that it was to be delivered."""
+    return found.started is None and found.delivery == "none" and begun_of(run.delivery) is not None
 
 
 def read_held(run: RunDir) -> RunRecord:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +21,7 @@ from hyperplane.errors import (
 from hyperplane.masking import Masker, process_masker
 from hyperplane.rundir import Lock, RunDir
 from hyperplane.runs.book import Book, now
+from hyperplane.runs.claiming import claim
 from hyperplane.runs.closing import closing_line
 from hyperplane.runs.delivering import Patience, RunDelivery, Undelivered, deliver_waiting
 from hyperplane.runs.execute import Execution, Result, execute
@@ -100,8 +100,7 @@ def _settle(request: Request, masker: Masker, seal: Seal) -> tuple[Plan, Known]:
     job, earlier, folder = _find_job(request)
     environment = Environment.capture(folder=folder)
     settings = job_settings.load(environment)
-    sources = secretsources.standard_sources(environment, settings)
-    secretsources.register_all(masker, environment, sources)
+    sources = secretsources.registered_sources(masker, environment, settings)
     plan = make_plan(request, environment=environment, settings=settings, job=job, earlier=earlier)
     register_parameters(plan.parameters, masker)
     stored = secretsources.stored_sources(environment, settings, masker)
@@ -147,7 +146,9 @@ def _attempt(plan: Plan, known: Known, signals: Signals) -> tuple[RunRecord, Run
     path = plan.parameters.get("PATH") or known.environment.get("PATH") or os.defpath
     command = command_for(plan.command, folder=plan.folder, path=path)
     refuse_secrets(plan, known.masker)
-    with _claimed(plan) as (directory, lock), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        directory, lock = claim(plan.home, plan.job_id, failure=RunnerError)
+        stack.callback(lock.close)
         book = Book.begin(plan, directory, known.settings, known.environment.platform, known.masker)
         # the guard comes first: whatever kills us, no secret stays behind
         place = choose_place(known.environment.process_variables(), has_secrets=bool(known.secrets.by_name))
@@ -176,24 +177,6 @@ def _attempt(plan: Plan, known: Known, signals: Signals) -> tuple[RunRecord, Run
             raise
         _finish(book, result, known, signals, delivery)
     return book.record, directory
-
-
-@contextlib.contextmanager
-def _claimed(plan: Plan) -> Iterator[tuple[RunDir, Lock]]:
-    """Make the folder of a run, and hold its lock: while it is held, the run is alive."""
-    try:
-        directory = plan.home.claim(plan.job_id)
-        lock = Lock.take(directory.lock)
-        directory.outputs.mkdir()
-    except OSError as error:
-        raise RunnerError(
-            f"no run folder can be made in {plan.home.path}: {error.strerror or error}",
-            hint="HYPERPLANE_HOME names another folder for .hyperplane.",
-        ) from error
-    if lock is None:
-        raise RunnerError(f"{directory.lock} is held by another process")
-    with contextlib.closing(lock):
-        yield directory, lock
 
 
 def _execution(

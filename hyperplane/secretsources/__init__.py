@@ -31,6 +31,7 @@ __all__ = [
     "is_name",
     "look_up",
     "register_all",
+    "registered_sources",
     "sounds_secret",
     "standard_sources",
     "stored_bytes",
@@ -175,6 +176,15 @@ def register_all(masker: Masker, environment: Environment, sources: Sequence[Sec
     variables = [pair for layer in environment.layers for pair in layer.variables.items()]
     masker.add_all(pair for pair in variables if pair[0] in declared)
     masker.add_all((pair for pair in variables if sounds_secret(*pair)), quietly=True)
+
+
+def registered_sources(
+    masker: Masker, environment: Environment, settings: JobSettings
+) -> tuple[SecretSource, ...]:
+    """Return the standard sources; all that they have is known to the masker then."""
+    sources = standard_sources(environment, settings)
+    register_all(masker, environment, sources)
+    return sources
 
 
 def _warn_of_missing_folder(environment: Environment) -> None:

@@ -50,6 +50,13 @@ class Account:
         domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
         return self.endpoint_url or f"https://s3.{self.region}.{domain}"
 
+    @property
+    def encryption(self) -> dict[str, str]:
+        """What boto3 is told with everything that is stored, so that the key of KMS encrypts it."""
+        if self.kms_key_id is None:
+            return {}
+        return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key_id}
+
     def has_host_of_its_own(self, bucket: str) -> bool:
         """Say whether a bucket is part of the name of the host; with dots it would have no certificate."""
         return self.is_aws and "." not in bucket

@@ -84,7 +84,7 @@ class PlainStore:
                 Bucket=self._bucket,
                 Key=key,
                 Body=content,
-                ChecksumSHA256=_sha256(content),
+                ChecksumSHA256=sha256_of(content),
                 **options,
                 **self._write_options,
             )
@@ -117,7 +117,7 @@ class PlainStore:
             raise
 
     def _write_part(self, key: str, upload: dict[str, Any], number: int, part: bytes) -> dict[str, Any]:
-        told = {"PartNumber": number, "ChecksumSHA256": _sha256(part)}
+        told = {"PartNumber": number, "ChecksumSHA256": sha256_of(part)}
         reply = self._asked(
             key, lambda client, place: client.upload_part(**place, **upload, **told, Body=part)
         )
@@ -176,7 +176,8 @@ def regrouped(chunks: Any, part_bytes: int) -> Iterator[bytes]:
         yield bytes(pending)
 
 
-def _sha256(content: bytes) -> str:
+def sha256_of(content: bytes) -> str:
+    """Return the sha256 of some bytes as S3 writes it (base64)."""
     return base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 

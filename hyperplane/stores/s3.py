@@ -87,7 +87,7 @@ class S3Store:
             self.url,
             bucket,
             connections.clients,
-            write_options=_encryption(account),
+            write_options=account.encryption,
             retry=self.retry,
         )
 
@@ -225,9 +225,3 @@ def _single_try_client(account: Account) -> Any:
 def _stay_here(context: dict[str, Any], **_: Any) -> None:
     # asked about a redirect, botocore asks the store where the bucket is, which may redirect that too
     context["s3_redirect"]["redirected"] = True
-
-
-def _encryption(account: Account) -> dict[str, str]:
-    if account.kms_key_id is None:
-        return {}
-    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": account.kms_key_id}

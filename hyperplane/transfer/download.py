@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from operator import add
 from pathlib import Path
 from threading import Lock
@@ -74,10 +74,10 @@ class _Downloading:
         self._one_large = Lock()
         folder = what.target if what.is_folder else what.target.parent
         # one object alone is asked for by its key; a listing would need a permission more
-        items = self._listed() if what.is_folder else self._single()
-        self._items = at_least(items, options.min_files, f"{store.url}/{what.prefix}")
-        first = next(self._items, None)
-        self._first = [] if first is None else [first]
+        found = self._listed() if what.is_folder else self._single()
+        items = at_least(found, options.min_files, f"{store.url}/{what.prefix}")
+        # where there is nothing to copy, no folder is made
+        self._items = chain(list(islice(items, 1)), items)
         self._landing = Landing(folder)
         self._clashes = Clashes(folds_names=self._landing.folds_names)
 
@@ -92,7 +92,7 @@ class _Downloading:
         return finished(self._tally, what, self._transfer())
 
     def _all(self) -> Iterator[_Item]:
-        for item in chain(self._first, self._items):
+        for item in self._items:
             try:
                 self._clashes.check(item.name)
             except UsageError as error:

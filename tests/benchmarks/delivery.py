@@ -20,10 +20,9 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import boto3
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from processes import descendants
+from s3servers import client_of
 
 from hyperplane.delivery.ledger import Known
 from hyperplane.rundir import Home
@@ -219,7 +218,7 @@ def grace(args):
     with s3_server() as server, tempfile.TemporaryDirectory() as name:
         proxy, folder = Proxy(server.endpoint_url), Path(name)
         (folder / "job.py").write_text(STOPPED)
-        client = boto3.client("s3", endpoint_url=server.endpoint_url, **keys_of(server))
+        client = client_of(server)
         for number in range(args.runs):
             bucket = f"grace-{number}"
             client.create_bucket(Bucket=bucket)
@@ -243,15 +242,6 @@ def grace(args):
             shutil.rmtree(run.path)
             client.delete_bucket(Bucket=bucket)  # SeaweedFS deletes what is in it, too
             print(f"{number + 1} runs: {counts}, the longest exit after {longest:.2f} s", flush=True)
-
-
-def keys_of(server):
-    """Return the keys of a server as boto3 takes them."""
-    return {
-        "aws_access_key_id": server.access_key_id,
-        "aws_secret_access_key": server.secret_access_key,
-        "region_name": server.region,
-    }
 
 
 def stopped_run(folder, variables, files, grace_s):

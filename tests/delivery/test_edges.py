@@ -30,7 +30,7 @@ from hyperplane.delivery.sender import Sender
 from hyperplane.environment import Environment
 from hyperplane.errors import StoreError
 from hyperplane.rundir import Home, Lock
-from hyperplane.runs import delivering, own, record
+from hyperplane.runs import claiming, delivering, record
 from hyperplane.runs.showing import Advance, rate_text, size_text
 
 
@@ -259,10 +259,10 @@ def test_a_home_that_cannot_be_made_is_said(folder_place):
 
 def test_a_run_that_somebody_else_holds_is_said(folder_place, monkeypatch):
     """A lock that cannot be had is no run of ours."""
-    monkeypatch.setattr(own, "Lock", type("Taken", (), {"take": staticmethod(lambda path: None)}))
+    monkeypatch.setattr(claiming, "Lock", type("Taken", (), {"take": staticmethod(lambda path: None)}))
     with pytest.raises(OutputError, match="is held by another process"):
         JobContext(environ={"HYPERPLANE_OUTPUT_URL": folder_place.url}).__enter__()
-    assert Lock is not own.Lock
+    assert Lock is not claiming.Lock
 
 
 def test_an_interrupt_of_a_delivery_leaves_it_waiting(faulty_place):

@@ -167,14 +167,20 @@ def command_of(pid):
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")
 
 
-def test_an_interrupted_run_is_delivered_by_the_next_start(folder_place):
-    """A line says so, before the next run begins."""
-    process = start(folder_place, write_job("time.sleep(60)"))
+def interrupted_run(place):
+    """Return a run whose runner was killed when it had sealed its output."""
+    process = start(place, write_job("time.sleep(60)"))
     until(has_sealed)
     process.kill()
     process.communicate()
     run = only_run()
     until_free(run)
+    return run
+
+
+def test_an_interrupted_run_is_delivered_by_the_next_start(folder_place):
+    """A line says so, before the next run begins."""
+    run = interrupted_run(folder_place)
     done = run_command("run", "true", **told(folder_place))
     assert 0 == done.returncode
     assert f"hyperplane: delivering run {run.run_id}, which waits for it" in done.stderr
@@ -183,12 +189,7 @@ def test_an_interrupted_run_is_delivered_by_the_next_start(folder_place):
 
 def test_a_run_that_waits_in_vain_does_not_keep_the_next_from_running(folder_place, tmp_path):
     """Where an earlier run cannot be delivered, that is said, and the new one runs."""
-    process = start(folder_place, write_job("time.sleep(60)"))
-    until(has_sealed)
-    process.kill()
-    process.communicate()
-    run = only_run()
-    until_free(run)
+    interrupted_run(folder_place)
     folder_place.folder.rename(tmp_path / "aside")
     folder_place.folder.write_text("in the way")
     other = {**told(folder_place), "HYPERPLANE_OUTPUT_URL": (tmp_path / "other").as_uri()}

@@ -177,7 +177,7 @@ def test_common_variables_of_a_shell_are_not_read():
         path: str = "-"
         lang: str = "-"
 
-    assert Params() == fill(Params, USER="root", HOME="/root", PATH="/bin", LANG="C")
+    assert Params() == fill(Params, USER="root", HOME="/home/ada", PATH="/bin", LANG="C")
 
 
 def test_a_field_of_the_name_of_a_setting_reads_no_variable():

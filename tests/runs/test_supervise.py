@@ -7,11 +7,10 @@ import pytest
 
 from hyperplane.errors import RunnerError
 from hyperplane.rundir import Home, Lock
+from hyperplane.runs.claiming import claim
 from hyperplane.runs.execute import _killed_on_error
-from hyperplane.runs.plan import Plan
 from hyperplane.runs.prepare import FoundSecrets
 from hyperplane.runs.process import Guard, JobProcess, Streams
-from hyperplane.runs.runner import _claimed
 from hyperplane.runs.signals import Signals
 from hyperplane.runs.supervise import Ending, Supervisor
 
@@ -64,16 +63,9 @@ locks = []
 
 def test_run_folder_that_somebody_else_holds_is_a_runner_error():
     """Two owners of one run would be a fault that must not go on."""
-    plan = Plan(
-        home=TakenHome(Path.cwd() / ".hyperplane"),
-        folder=Path.cwd(),
-        job_id="j",
-        name="n",
-        attempt=1,
-        command=("true",),
-    )
-    with pytest.raises(RunnerError, match=r"run\.lock is held by another process"), _claimed(plan):
-        pass
+    home = TakenHome(Path.cwd() / ".hyperplane")
+    with pytest.raises(RunnerError, match=r"run\.lock is held by another process"):
+        claim(home, "j", failure=RunnerError)
     locks.pop().close()
 
 

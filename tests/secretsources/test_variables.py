@@ -87,4 +87,4 @@ def test_text_that_no_bytes_stand_for_is_an_error():
 
 def test_the_place_of_a_secret_is_the_variable():
     """Errors say which variable would have been read, and where."""
-    assert "/work/.env HYPERPLANE_SECRET_db" == Variables(Layer("/work/.env", {}), ()).describe("db")
+    assert "/project/.env HYPERPLANE_SECRET_db" == Variables(Layer("/project/.env", {}), ()).describe("db")
