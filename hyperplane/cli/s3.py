@@ -103,7 +103,8 @@ def _opened() -> "Iterator[S3]":
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         parts = Parts(Given())
-        parts.begin()
+        # a command is no job: it makes no run, and delivers none
+        parts.begin(is_guest=True)
         try:
             yield parts.make_s3()
         finally:

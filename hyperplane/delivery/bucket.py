@@ -12,6 +12,7 @@ from hyperplane.stores.failures import botocore_errors
 from hyperplane.stores.location import Location
 from hyperplane.stores.objects import Buffer
 from hyperplane.stores.s3 import S3Store
+from hyperplane.transfer.workers import ahead
 
 _NO_CONDITIONS = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest"})
 
@@ -86,7 +87,7 @@ class BucketDestination:
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Yield the paths below a prefix, and their sizes."""
-        for page in self._store.pages(self._key(prefix)):
+        for page in ahead(self._store.pages(self._key(prefix))):
             yield from ((info.key.removeprefix(self._prefix), info.size_bytes) for info in page)
 
     def folders(self, prefix: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperplane import journal
+from hyperplane.delivery.ledger import Stored
 from hyperplane.delivery.places import OUTPUTS, PARTIAL
 from hyperplane.delivery.sender import Item
 from hyperplane.delivery.tail import SealTail
@@ -49,7 +50,7 @@ class Outputs:
     def item_of(self, sealed: Sealed) -> Item:
         """Return what a sealed output is to be delivered as."""
         tree = self.tree_of(sealed.folder)
-        return Item(OUTPUTS + sealed.name, tree, sealed.name, sealed.size_bytes, sealed.sha256)
+        return Item(OUTPUTS + sealed.name, tree, sealed.name, Stored(sealed.size_bytes, sealed.sha256))
 
     def sealed_at_last(self, tail: SealTail) -> dict[str, Sealed]:
         """Return what is sealed, where a replacement may have been cut short: what is there, counts."""
@@ -92,7 +93,7 @@ class Outputs:
                         shown = one_line(self.masker.mask(entry.name))
                         problems.append(f"{shown!r} is not delivered: {reason}")
                     else:
-                        yield Item(PARTIAL + entry.name, tree, entry.name, is_complete=False)
+                        yield Item(PARTIAL + entry.name, tree, entry.name)
         except OutputError as error:
             problems.append(error.message)
 

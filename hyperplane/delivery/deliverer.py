@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from hyperplane.delivery import evidence
 from hyperplane.delivery.bucket import BucketDestination
-from hyperplane.delivery.contents import Contents, Outputs
+from hyperplane.delivery.contents import Outputs
 from hyperplane.delivery.inspection import Inspection
-from hyperplane.delivery.ledger import Ledger, Summary
-from hyperplane.delivery.manifest import Final, Row, write_manifest
+from hyperplane.delivery.ledger import Ledger, Stored, Summary
+from hyperplane.delivery.manifest import Final, write_manifest
 from hyperplane.delivery.places import LIVE, OUTPUTS, PARTIAL, SEALS, Destination, Source
 from hyperplane.delivery.sender import Item, Sender
 from hyperplane.delivery.tail import SealTail, seal_lines
@@ -152,11 +152,10 @@ class Deliverer:
 
     def _deliver(self, ending: Ending, progress: Progress) -> Final:
         self._tail.read_on()
-        contents = self._outputs.contents(self._tail, is_complete=ending.is_complete)
-        rows = self._send_all(contents, ending, progress)
+        there, problems = self._send_all(ending, progress)
         self._inspection.check()
-        final = self._write_down(rows, [*contents.problems, *self._inspection.sentences], ending)
-        self._look_over(rows)
+        final = self._write_down(there, [*problems, *self._inspection.sentences], ending)
+        self._look_over(there)
         self._say_final(final)
         return final
 
@@ -189,16 +188,18 @@ class Deliverer:
             url=self.destination.url,
         )
 
-    def _send_all(self, contents: Contents, ending: Ending, progress: Progress) -> dict[str, Row]:
-        rows: dict[str, Row] = {}
+    def _send_all(self, ending: Ending, progress: Progress) -> tuple[dict[str, Stored], list[str]]:
+        """Return what is there then, by path, and what could not be sent as it was sealed."""
+        items, problems = self._outputs.contents(self._tail, is_complete=ending.is_complete)
+        there: dict[str, Stored] = {}
         changed: list[Item] = []
-        sizes = [max(0, item.size_bytes) for item in contents.items]
+        sizes = [item.expected.size_bytes if item.expected else 0 for item in items]
         all_files, all_bytes = len(sizes), sum(sizes)
 
         def send(item: Item) -> None:
             stored = self._sender.send(item)
             if stored is not None:
-                rows[item.path] = Row(item.path, stored, item.is_complete)
+                there[item.path] = stored
             elif not self._inspection.is_kept_back(item.path):
                 changed.append(item)
 
@@ -206,46 +207,45 @@ class Deliverer:
 
         def tick() -> None:
             handled = self._sender.handled_bytes - before
-            progress(len(rows), all_files, min(handled, all_bytes), all_bytes)
+            progress(len(there), all_files, min(handled, all_bytes), all_bytes)
 
-        each(send, contents.items, threads=min(THREADS, max(1, all_files)), tick=tick)
+        each(send, items, threads=min(THREADS, max(1, all_files)), tick=tick)
         for item in changed:
-            row = self._send_changed(item) if ending.is_complete else self._earlier(item, contents.problems)
-            if row is not None:
-                rows[item.path] = row
-        return rows
+            stored = self._send_changed(item) if ending.is_complete else self._earlier(item, problems)
+            there |= {} if stored is None else {item.path: stored}
+        return there, problems
 
-    def _send_changed(self, item: Item) -> Row:
+    def _send_changed(self, item: Item) -> Stored:
         """Send a file of a job that has succeeded as it is now: somebody still writes to it."""
         for _ in range(TRIES):
             stored = self._sender.send(_as_it_is(item))
             if stored is not None:
-                return Row(item.path, stored)
+                return stored
         raise DeliveryError(
             f"the output {item.name!r} changes while it is delivered",
             hint="End what writes to it, and deliver again.",
             run_id=self.run.run_id,
         )
 
-    def _earlier(self, item: Item, problems: list[str]) -> Row | None:
+    def _earlier(self, item: Item, problems: list[str]) -> Stored | None:
         """Return the version of an output that was sent before the job changed it without sealing it."""
         stored = self.ledger.stored.get(item.path)
-        if not item.is_complete:
+        if item.path.startswith(PARTIAL):
             problems.append(f"{item.name!r} was not complete, and could not be read")
         elif stored is None:
             problems.append(f"{item.name!r} was changed or removed after it was sealed, and is lost")
         else:
             problems.append(f"{item.name!r} is an earlier version: the job changed it after sealing it")
-        return None if stored is None else Row(item.path, stored, item.is_complete)
+        return stored
 
-    def _write_down(self, rows: Mapping[str, Row], problems: Sequence[str], ending: Ending) -> Final:
+    def _write_down(self, there: Mapping[str, Stored], problems: Sequence[str], ending: Ending) -> Final:
         """Write manifest and final to the run folder, and the manifest to the destination."""
         run, record = self.run, ending.record
-        removed = sorted(name for name in self._tail.removed if OUTPUTS + name not in rows)
+        removed = sorted(name for name in self._tail.removed if OUTPUTS + name not in there)
         with self._written(run.manifest):
-            manifest = write_manifest(run.manifest, (rows[path] for path in sorted(rows)), removed)
+            manifest = write_manifest(run.manifest, there, removed)
         tree = Tree(run.path, can_be_link=False)
-        if self._sender.send(Item(run.manifest.name, tree, run.manifest.name, *manifest)) is None:
+        if self._sender.send(Item(run.manifest.name, tree, run.manifest.name, manifest)) is None:
             raise DeliveryError(f"{run.manifest} was changed while it was delivered", run_id=run.run_id)
         self.destination.put(run.record.name, json.dumps({**record, "delivery": "delivered"}).encode())
         return Final(
@@ -254,60 +254,60 @@ class Deliverer:
             outcome=str(record.get("outcome", "")),
             exit_code=record.get("exit_code"),
             manifest=manifest,
-            files=len(rows),
-            size_bytes=sum(row.stored.size_bytes for row in rows.values()),
+            files=len(there),
+            size_bytes=sum(stored.size_bytes for stored in there.values()),
             group=record.get("group"),
             rank=record.get("rank") or 0,
             problems=tuple(problems),
             record={**record, "delivery": "delivered"},
         )
 
-    def _look_over(self, rows: Mapping[str, Row]) -> None:
+    def _look_over(self, there: Mapping[str, Stored]) -> None:
         """See that everything is there, and nothing else, before saying so: by listing it.
 
         What was there with other contents before is asked for its own: a request that was given up
         may have overtaken the one that came after it.
         """
-        strays, missing = [], set(rows)
+        strays, missing = [], set(there)
         for path, size_bytes in self.destination.sizes(""):
-            if path in rows and rows[path].stored.size_bytes == size_bytes:
+            if path in there and there[path].size_bytes == size_bytes:
                 missing.discard(path)
-            if path not in rows and path.startswith(_OF_JOB):
+            if path not in there and path.startswith(_OF_JOB):
                 strays.append(path)
         self._delete(strays)
-        missing.update(self._overtaken([rows[path] for path in self.ledger.rewritten & rows.keys()]))
+        missing.update(self._overtaken({path: there[path] for path in self.ledger.rewritten & there.keys()}))
         if not missing:
             return
         for path in missing:
             self.ledger.note_deleted(path)
         raise DeliveryError(
-            f"{len(missing)} of {len(rows)} files are not there as they were sent, {min(missing)} among them",
+            f"{len(missing)} of {len(there)} files are not there as they were sent, {min(missing)} for one",
             hint="Something else removes or replaces them; deliver again.",
             run_id=self.run.run_id,
             url=self.destination.url,
         )
 
-    def _overtaken(self, rows: Sequence[Row]) -> list[str]:
+    def _overtaken(self, rewritten: Mapping[str, Stored]) -> list[str]:
         found: list[str] = []
 
-        def look(row: Row) -> None:
-            if not self._is_as_sent(row):
-                found.append(row.path)
+        def look(path: str) -> None:
+            if not self._is_as_sent(path, rewritten[path]):
+                found.append(path)
 
-        each(look, rows, threads=min(THREADS, len(rows)))
+        each(look, rewritten, threads=min(THREADS, len(rewritten)))
         return found
 
-    def _is_as_sent(self, row: Row) -> bool:
+    def _is_as_sent(self, path: str, stored: Stored) -> bool:
         """Compare an object with our file, where that is still what was sent, else read it back."""
-        item = self._item_at(row.path)
+        item = self._item_at(path)
         try:
             with item.tree.file(item.name) as descriptor:
-                source = Source(descriptor, *row.stored)
+                source = Source(descriptor, *stored)
                 if evidence.is_read_as(evidence.pieces(source), source):
-                    return self.destination.holds(row.path, source)
+                    return self.destination.holds(path, source)
         except (OutputError, FileNotFoundError):  # the job has removed or replaced it since
             pass
-        return evidence.is_read_as(self.destination.chunks(row.path), Source(-1, *row.stored))
+        return evidence.is_read_as(self.destination.chunks(path), Source(-1, *stored))
 
     def _item_at(self, path: str) -> Item:
         if path.startswith(OUTPUTS) and (sealed := self._tail.sealed.get(path.removeprefix(OUTPUTS))):
@@ -342,4 +342,4 @@ def _as_it_is(item: Item) -> Item:
             content = read_content(item.name, descriptor)
     except (OutputError, FileNotFoundError):
         return item
-    return item._replace(size_bytes=content.size_bytes, sha256=content.sha256)
+    return item._replace(expected=Stored(content.size_bytes, content.sha256))

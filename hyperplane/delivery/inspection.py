@@ -1,7 +1,6 @@
 """Secrets in what is about to leave: looked for in outputs, their names and events, before each is sent."""
 
 import json
-import threading
 from functools import cached_property
 from typing import Any
 
@@ -20,22 +19,28 @@ class Inspection:
     def __init__(self, run: RunDir, masker: Masker) -> None:
         self._run = run
         self._masker = masker
-        self._lock = threading.Lock()
         self._findings: dict[str, tuple[str, ...]] = {}
 
-    def lets_pass(self, path: str, name: str, descriptor: int) -> bool:
-        """Say whether a file may leave. Raises `OutputError` where it cannot be read."""
+    def lets_pass(self, path: str, name: str, content: bytes | int) -> bool:
+        """Say whether a file may leave: what it holds, or its open descriptor.
+
+        Raises `OutputError` where it cannot be read.
+        """
         mode = self._mode
         is_looked_into = path.startswith((OUTPUTS, PARTIAL)) or path == self._run.events.name
         if mode == OFF or not is_looked_into:
             return True
-        found = tuple(map(str, secretscan.scan_open(self._masker, name, descriptor)))
-        with self._lock:
-            # a version that was replaced tells nothing of this one
-            self._findings.pop(path, None)
-            if found:
-                self._findings[path] = found
+        found = tuple(map(str, self._scan(name, content)))
+        # a version that was replaced tells nothing of this one
+        self._findings.pop(path, None)
+        if found:
+            self._findings[path] = found
         return mode != BLOCK or not found
+
+    def _scan(self, name: str, content: bytes | int) -> list[secretscan.Finding]:
+        if isinstance(content, int):
+            return secretscan.scan_open(self._masker, name, content)
+        return secretscan.scan(self._masker, name, content)
 
     def is_kept_back(self, path: str) -> bool:
         """Say whether a file did not pass."""

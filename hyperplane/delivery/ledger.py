@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -59,11 +58,7 @@ class Known:
         """Take what a line says."""
         match event:
             case {"kind": "stored", "path": str(path), "size_bytes": int(size), "sha256": str(digest)}:
-                stored = Stored(size, digest)
-                if self.stored.get(path, stored) != stored:
-                    self.rewritten.add(path)
-                self.stored[path] = stored
-                self.uploads.pop(path, None)
+                self.take_stored(path, Stored(size, digest))
             case {"kind": "deleted", "path": str(path)}:
                 self.stored.pop(path, None)
             case {"kind": "upload", "path": str(path), "upload_id": str(made), **rest}:
@@ -73,6 +68,13 @@ class Known:
             case {"kind": "final"}:
                 self.final = Summary(**{name: event[name] for name in Summary._fields if name in event})
 
+    def take_stored(self, path: str, stored: Stored) -> None:
+        """Take that an object is there."""
+        if self.stored.get(path, stored) != stored:
+            self.rewritten.add(path)
+        self.stored[path] = stored
+        self.uploads.pop(path, None)
+
 
 class Ledger:
     """The ledger of a run that is being delivered: what it says is known, and it is written on."""
@@ -81,11 +83,10 @@ class Ledger:
         # somebody was here before
         self.is_resumed = path.exists()
         self._known = Known.read(path)
-        self._lock = threading.Lock()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o644)
         # a torn line ends here, so that the next one is not glued to it
-        self._write(b"\n")
+        self._append(b"\n")
 
     @property
     def stored(self) -> dict[str, Stored]:
@@ -104,7 +105,8 @@ class Ledger:
 
     def note_stored(self, path: str, stored: Stored) -> None:
         """Note that an object is there, verified."""
-        self._note("stored", path=path, **stored._asdict())
+        self._write("stored", path=path, **stored._asdict())
+        self._known.take_stored(path, stored)
 
     def note_deleted(self, path: str) -> None:
         """Note that an object is there no more."""
@@ -133,13 +135,15 @@ class Ledger:
         os.close(self._descriptor)
 
     def _note(self, kind: str, **fields: object) -> None:
-        line = json.dumps({"kind": kind, **fields}) + "\n"
-        with self._lock:
-            self._write(line.encode())
-            self._known.take({"kind": kind, **fields})
+        self._write(kind, **fields)
+        self._known.take({"kind": kind, **fields})
 
-    def _write(self, line: bytes) -> None:
-        # where the disk is full, the delivery goes on: what is not noted is done again by the next one
+    def _write(self, kind: str, **fields: object) -> None:
+        self._append(json.dumps({"kind": kind, **fields}).encode() + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        # One write each, at the end of the file: threads tear no line of each other's.
+        # Where the disk is full, the delivery goes on: what is not noted is done again by the next one.
         with suppress(OSError):
             if os.write(self._descriptor, line) < len(line):
                 os.write(self._descriptor, b"\n")

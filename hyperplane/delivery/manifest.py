@@ -9,27 +9,23 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from hyperplane.delivery.ledger import Stored
+from hyperplane.delivery.places import PARTIAL
 from hyperplane.errors import DeliveryError
 from hyperplane.rundir import new_part_name, sync_folder
 
 SCHEMA = 1
 
 
-class Row(NamedTuple):
-    """A file of a manifest: its path below the run. `is_complete`: it was sealed, or is a log of ours."""
+def write_manifest(path: Path, files: Mapping[str, Stored], removed: Iterable[str]) -> Stored:
+    """Write a manifest, a line for each file by its path, whole and on the disk; return what it is.
 
-    path: str
-    stored: Stored
-    is_complete: bool = True
-
-
-def write_manifest(path: Path, rows: Iterable[Row], removed: Iterable[str]) -> Stored:
-    """Write a manifest, a line for each file, whole and on the disk; return what it is."""
+    What does not lie below `partial/` was sealed, or is a log of ours, and counts as complete.
+    """
     part = path.with_name(new_part_name())
     digest, size = hashlib.sha256(), 0
     try:
         with part.open("xb") as file:
-            for line in _lines(rows, removed):
+            for line in _lines(files, removed):
                 digest.update(line)
                 size += file.write(line)
             file.flush()
@@ -42,11 +38,11 @@ def write_manifest(path: Path, rows: Iterable[Row], removed: Iterable[str]) -> S
     return Stored(size, digest.hexdigest())
 
 
-def _lines(rows: Iterable[Row], removed: Iterable[str]) -> Iterator[bytes]:
+def _lines(files: Mapping[str, Stored], removed: Iterable[str]) -> Iterator[bytes]:
     yield b'{"schema": %d, "files": [' % SCHEMA
     separator = b"\n"
-    for row in rows:
-        plain = {"path": row.path, **row.stored._asdict(), "complete": row.is_complete}
+    for path in sorted(files):
+        plain = {"path": path, **files[path]._asdict(), "complete": not path.startswith(PARTIAL)}
         yield separator + json.dumps(plain).encode()
         separator = b",\n"
     yield b'\n], "removed": %s}\n' % json.dumps(sorted(removed)).encode()
@@ -96,7 +92,7 @@ class Final:
 class Manifest(NamedTuple):
     """What was delivered, by path, and the outputs that the job had sealed and removed again."""
 
-    rows: Mapping[str, Row]
+    files: Mapping[str, Stored]
     removed: tuple[str, ...]
 
     @classmethod
@@ -105,11 +101,8 @@ class Manifest(NamedTuple):
         if (len(data), hashlib.sha256(data).hexdigest()) != expected:
             raise _unreadable(url)
         plain = _parsed(data, url)
-        rows = (
-            Row(found["path"], Stored(found["size_bytes"], found["sha256"]), found["complete"])
-            for found in plain["files"]
-        )
-        return cls({row.path: row for row in rows}, tuple(plain["removed"]))
+        files = {row["path"]: Stored(row["size_bytes"], row["sha256"]) for row in plain["files"]}
+        return cls(files, tuple(plain["removed"]))
 
 
 def _parsed(data: bytes, url: str) -> dict[str, Any]:

@@ -22,7 +22,8 @@ def main() -> None:
     """Deliver one run as its holder orders, a line of JSON each; answer in the same way on stdout."""
     for name in _DEAF_TO:  # whoever started us decides
         signal.signal(getattr(signal, name), signal.SIG_IGN)
-    orders = sys.stdin.buffer
+    # not `sys.stdin`, for whose lock, held by the thread that reads, Python would wait at the end
+    orders = open(0, "rb", closefd=False)  # noqa: SIM115 - it stays open until the end
     masker = Masker()
     try:
         deliverer, url = _make(Brief.parse(orders.readline()), masker)

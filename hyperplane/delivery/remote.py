@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hyperplane import journal
 from hyperplane.delivery.folder import FolderDestination
 from hyperplane.delivery.ledger import Stored
-from hyperplane.delivery.manifest import Final, Manifest, Row
+from hyperplane.delivery.manifest import Final, Manifest
 from hyperplane.delivery.places import OUTPUTS, SEALS, Destination
 from hyperplane.errors import DeliveryError, ObjectNotFoundError, RunNotFoundError
 from hyperplane.masking import Masker
@@ -68,13 +68,13 @@ class RemoteRun(NamedTuple):
         final = self.final()
         if final is None:
             return self._restore_unfinished(output, scratch, masker)
-        all_rows = self.manifest(final).rows.values()
-        rows = [row for row in all_rows if _is_of(row.path, output) and trouble(row.path, masker) is None]
+        files = self.manifest(final).files
+        wanted = [path for path in files if _is_of(path, output) and trouble(path, masker) is None]
         leaf = output.rpartition("/")[2]
-        for row in rows:
-            below = row.path.removeprefix(OUTPUTS + output)
-            self._land(row, FolderDestination(scratch.as_uri()), leaf + below)
-        return bool(rows)
+        for path in wanted:
+            below = path.removeprefix(OUTPUTS + output)
+            self._land(path, files[path], FolderDestination(scratch.as_uri()), leaf + below)
+        return bool(wanted)
 
     def _restore_unfinished(self, output: str, scratch: Path, masker: Masker) -> bool:
         try:
@@ -93,8 +93,8 @@ class RemoteRun(NamedTuple):
         target = scratch / output.rpartition("/")[2]
         return any(copy(files, output, tree, target) for files in candidates(seals, tree, output))
 
-    def _land(self, row: Row, landing: FolderDestination, name: str) -> None:
-        landing.put_chunks(name, _verified(self.place.chunks(row.path), row, self.url))
+    def _land(self, path: str, stored: Stored, landing: FolderDestination, name: str) -> None:
+        landing.put_chunks(name, _verified(self.place.chunks(path), stored, f"{self.url}{path}"))
 
     def fetch(self, target: Path, masker: Masker, *, tick: Tick = lambda *_: None) -> Final:
         """Bring everything that was delivered to a folder, verified; what is there already stays.
@@ -108,17 +108,17 @@ class RemoteRun(NamedTuple):
                 hint="`hyperplane deliver` delivers it, where its run folder is.",
                 name=self.run_id,
             )
-        manifest = self.manifest(final)
+        there = self.manifest(final).files
         landing = FolderDestination(target.absolute().as_uri())
-        files: list[int] = []
+        sizes: list[int] = []
 
-        def land(row: Row) -> None:
-            if not _has(Tree(target), row):
-                self._land(row, landing, row.path)
-            files.append(row.stored.size_bytes)
+        def land(path: str) -> None:
+            if not _has(Tree(target), path, there[path]):
+                self._land(path, there[path], landing, path)
+            sizes.append(there[path].size_bytes)
 
-        named = (row for path, row in manifest.rows.items() if trouble(path, masker) is None)
-        each(land, named, threads=THREADS, tick=lambda: tick(len(files), sum(files)))
+        named = (path for path in there if trouble(path, masker) is None)
+        each(land, named, threads=THREADS, tick=lambda: tick(len(sizes), sum(sizes)))
         landing.put(_LAYOUT.manifest.name, self.place.read(_LAYOUT.manifest.name))
         landing.put(_LAYOUT.final.name, final.data())
         return final
@@ -136,23 +136,23 @@ def _is_of(path: str, output: str) -> bool:
     return path.startswith(OUTPUTS) and is_below(path.removeprefix(OUTPUTS), output)
 
 
-def _verified(chunks: Iterator[bytes | bytearray | memoryview], row: Row, url: str) -> Iterator[bytes]:
+def _verified(chunks: Iterator[bytes | bytearray | memoryview], stored: Stored, url: str) -> Iterator[bytes]:
     digest, size = hashlib.sha256(), 0
     for chunk in chunks:
         digest.update(chunk)
         size += len(chunk)
         yield bytes(chunk)
-    if Stored(size, digest.hexdigest()) != row.stored:
+    if Stored(size, digest.hexdigest()) != stored:
         raise DeliveryError(
-            f"{url}{row.path} is not as it was delivered",
+            f"{url} is not as it was delivered",
             hint="Somebody else has written it, or its store has damaged it.",
-            url=f"{url}{row.path}",
+            url=url,
         )
 
 
-def _has(tree: Tree, row: Row) -> bool:
-    found = tree.find(row.path)
-    if found is None or not found.is_file or found.status.st_size != row.stored.size_bytes:
+def _has(tree: Tree, path: str, stored: Stored) -> bool:
+    found = tree.find(path)
+    if found is None or not found.is_file or found.status.st_size != stored.size_bytes:
         return False
-    with tree.file(row.path) as descriptor:
-        return digest_of(descriptor) == row.stored.sha256
+    with tree.file(path) as descriptor:
+        return digest_of(descriptor) == stored.sha256

@@ -5,7 +5,7 @@ import os
 import threading
 from typing import NamedTuple
 
-from hyperplane.delivery.evidence import read_at
+from hyperplane.delivery.evidence import pieces
 from hyperplane.delivery.inspection import Inspection
 from hyperplane.delivery.ledger import Ledger, Stored
 from hyperplane.delivery.places import LARGE_BYTES, Destination, Source
@@ -18,17 +18,12 @@ MEMORY_BYTES = 64 << 20
 
 
 class Item(NamedTuple):
-    """A file that is to be delivered under a path: the first `size_bytes` of it, which have this sha256.
-
-    `size_bytes` -1: all that it holds, whatever that is. `is_complete`: it was sealed, or is ours.
-    """
+    """A file that is to be delivered under a path, if it is what is expected; None: whatever it is."""
 
     path: str
     tree: Tree
     name: str
-    size_bytes: int = -1
-    sha256: str = ""
-    is_complete: bool = True
+    expected: Stored | None = None
 
 
 class Sender:
@@ -51,9 +46,8 @@ class Sender:
 
         Raises `StoreError` where the destination fails.
         """
-        if self._ledger.is_stored(item.path, item.size_bytes, item.sha256):
-            self._note_handled(item.size_bytes)
-            return Stored(item.size_bytes, item.sha256)
+        if item.expected is not None and self._is_there(item.path, item.expected):
+            return item.expected
         try:
             with item.tree.file(item.name) as descriptor:
                 return self._send_open(item, descriptor)
@@ -61,16 +55,23 @@ class Sender:
             return None
 
     def _send_open(self, item: Item, descriptor: int) -> Stored | None:
-        if item.size_bytes >= 0:
-            stored = Stored(item.size_bytes, item.sha256)
-        else:
-            stored = Stored(os.fstat(descriptor).st_size, digest_of(descriptor))
-            if self._ledger.is_stored(item.path, *stored):
-                self._note_handled(stored.size_bytes)
-                return stored
-        if not self._inspection.lets_pass(item.path, item.name, descriptor):
+        size_bytes = os.fstat(descriptor).st_size if item.expected is None else item.expected.size_bytes
+        if size_bytes > LARGE_BYTES:
+            stored = item.expected or Stored(size_bytes, digest_of(descriptor))
+            return self._send_content(item, stored, descriptor)
+        with self._memory.use(size_bytes):
+            data = b"".join(pieces(Source(descriptor, size_bytes, ""), size_bytes))
+            found = Stored(len(data), hashlib.sha256(data).hexdigest())
+            stored = item.expected or found
+            return self._send_content(item, stored, data) if stored == found else None
+
+    def _send_content(self, item: Item, stored: Stored, content: bytes | int) -> Stored | None:
+        """Send what a file holds, or the file that is open; everything that leaves for good passes here."""
+        if item.expected is None and self._is_there(item.path, stored):
+            return stored
+        if not self._inspection.lets_pass(item.path, item.name, content):
             return None
-        if not self._has_arrived(item.path, Source(descriptor, *stored, tell=self._note_handled)):
+        if not self._has_arrived(item.path, stored, content):
             return None
         self._ledger.note_stored(item.path, stored)
         with self._counting:
@@ -78,23 +79,24 @@ class Sender:
             self.sent_bytes += stored.size_bytes
         return stored
 
+    def _has_arrived(self, path: str, stored: Stored, content: bytes | int) -> bool:
+        if not isinstance(content, int):
+            self._destination.put(path, content)
+            self._note_handled(len(content))
+            return True
+        try:
+            with self._large:
+                self._destination.put_large(path, Source(content, *stored, tell=self._note_handled))
+        except ObjectChangedError:
+            return False
+        return True
+
+    def _is_there(self, path: str, stored: Stored) -> bool:
+        is_there = self._ledger.is_stored(path, *stored)
+        if is_there:
+            self._note_handled(stored.size_bytes)
+        return is_there
+
     def _note_handled(self, size_bytes: int) -> None:
         with self._counting:
             self.handled_bytes += size_bytes
-
-    def _has_arrived(self, path: str, source: Source) -> bool:
-        """Send the content; this is where everything that leaves the run folder for good passes."""
-        if source.size_bytes > LARGE_BYTES:
-            try:
-                with self._large:
-                    self._destination.put_large(path, source)
-            except ObjectChangedError:
-                return False
-            return True
-        with self._memory.use(source.size_bytes):
-            data = read_at(source, 0, source.size_bytes)
-            if len(data) != source.size_bytes or hashlib.sha256(data).hexdigest() != source.sha256:
-                return False
-            self._destination.put(path, data)
-        source.tell(source.size_bytes)
-        return True

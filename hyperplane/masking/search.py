@@ -41,8 +41,10 @@ def _pieces(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, bool]]:
     The end of a long line comes again with what follows, for no piece of it tells all by itself.
     """
     line, kept = 1, START_OF_TEXT
-    for chunk in chunks:
-        data = kept + chunk
+    coming = iter(chunks)
+    chunk = next(coming, b"")
+    for following in coming:
+        data, chunk = kept + chunk, following
         line_end = data.rfind(b"\n", 1)
         if line_end > 0:
             yield line, data[: line_end + 1], True
@@ -51,4 +53,4 @@ def _pieces(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes, bool]]:
         else:
             yield line, data, False
             kept = data[-_OVERLAP_BYTES:]
-    yield line, kept, True
+    yield line, kept + chunk, True

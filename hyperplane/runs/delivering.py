@@ -151,8 +151,9 @@ def deliver(
         if found.delivery == "delivered":
             return Told(run, found)
         try:
-            if found.outcome == "succeeded" and Path(begun.outputs) == run.outputs:
+            if found.outcome == "succeeded" and not found.is_sealed and Path(begun.outputs) == run.outputs:
                 seal(run, masker)
+                found = found._replace(is_sealed=True)
             brief = _brief_of(run, begun, masker, environment)
             with contextlib.closing(RunDelivery(brief, lock)) as delivery:
                 delivered = delivery.finish(found, patience or Deadline(), progress=progress)

@@ -49,10 +49,10 @@ class RunRecord(NamedTuple):
 
     `given`: the parameters that came from `-p`. `masked`: the fields that held a secret, as `command` or
     `parameters.NAME`. `exit_code`: what the runner ended with; `job_exit_code`: what the job itself ended
-    with, 128 + N after signal N. `delivery` is "none" where there is no destination, `output_url`.
-    `secret_scan`: what is to happen when a secret is found before delivery. `group`: what the runs have in
-    common that work on one thing together, each with a `rank` of its own. `problems`: what was wrong
-    besides, a sentence each.
+    with, 128 + N after signal N. `is_sealed`: all that a job which succeeded left in its outputs folder is.
+    `delivery` is "none" where there is no destination, `output_url`. `secret_scan`: what is to happen when
+    a secret is found before delivery. `group`: what the runs have in common that work on one thing
+    together, each with a `rank` of its own. `problems`: what was wrong besides, a sentence each.
     """
 
     job_id: str
@@ -73,6 +73,7 @@ class RunRecord(NamedTuple):
     versions: Versions = Versions()
     outcome: Outcome = "running"
     delivery: Delivery = "none"
+    is_sealed: bool = False
     secret_scan: SecretScan = DEFAULT_SECRET_SCAN
     output_url: str | None = None
     group: str | None = None
@@ -171,6 +172,7 @@ def _record(content: dict[str, Any], blank: RunRecord) -> RunRecord:
     """Take every value that is of its type; what a newer version writes differently counts as not there."""
     taken = {
         **_typed(content, str, *_TEXTS),
+        **_typed(content, bool, "is_sealed"),
         **_typed(content, int, "attempt", "rank", "pid", "exit_code", "job_exit_code"),
         **{name: tuple(map(str, words)) for name, words in _typed(content, list, *_LISTS).items()},
         **{name: _moment(text) for name, text in _typed(content, str, "started", "ended").items()},

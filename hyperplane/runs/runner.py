@@ -223,7 +223,8 @@ def _finish(
         book.add_problem(problem)
     if ending.outcome == "succeeded":
         lacking += [] if result.is_output_stored else ["its logs are not complete"]
-        lacking += [] if _seal(book, known, signals) else ["its outputs are not sealed"]
+        book.change(is_sealed=_seal(book, known, signals))
+        lacking += [] if book.record.is_sealed else ["its outputs are not sealed"]
     book.change(
         git=result.git,
         outcome=ending.outcome,
@@ -255,7 +256,7 @@ def _deliver(
     if isinstance(delivery, Undelivered):
         return ""
     try:
-        if "its outputs are not sealed" in lacking:
+        if book.record.outcome == "succeeded" and not book.record.is_sealed:
             raise DeliveryError("not delivered: its outputs are not sealed")
         delivered = _finish_delivery(delivery, book, known, signals)
     except DeliveryError as error:

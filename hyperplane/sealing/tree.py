@@ -71,14 +71,21 @@ class Tree:
 
         Raises `OutputError` where a link or a file is in the way, `FileNotFoundError` where nothing is.
         """
-        descriptor = self._open_root(make=make)
+        descriptor = self._opened(name, make=make)
         try:
-            for part in _parts(name):
-                outer, descriptor = descriptor, _open_folder(part, descriptor, make=make)
-                os.close(outer)
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _opened(self, name: str, *, make: bool) -> int:
+        descriptor = self._open_root(make=make)
+        for part in _parts(name):
+            outer = descriptor
+            try:
+                descriptor = _open_folder(part, outer, make=make)
+            finally:
+                os.close(outer)
+        return descriptor
 
     def parent(self, name: str, *, make: bool = False) -> AbstractContextManager[int]:
         """Open the folder that something of this name is in."""
@@ -90,8 +97,11 @@ class Tree:
 
         Raises `OutputError` for anything that is no regular file.
         """
-        with self.parent(name, make=bool(flags & os.O_CREAT)) as parent:
+        parent = self._opened(folder_of(name), make=bool(flags & os.O_CREAT))
+        try:
             descriptor = _open_file(name, parent, flags)
+        finally:
+            os.close(parent)
         try:
             entry = Entry(name, os.fstat(descriptor))
             if not entry.is_file:

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import random
-import resource
 import shutil
 import signal
 import statistics
@@ -53,11 +52,14 @@ def told(server, **more):
     }
 
 
-def timed(words, **options):
-    """Run a command, and return its seconds."""
+def measured(words, **options):
+    """Run a command, and return its seconds, and the peak in MiB of the largest process of it."""
     began = time.monotonic()
-    subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, **options)
-    return time.monotonic() - began
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, process.returncode
+    return time.monotonic() - began, usage.ru_maxrss / 1024
 
 
 def small(args):
@@ -71,11 +73,11 @@ def small(args):
         ours, peers = [], []
         for number in range(3):
             run = waiting_run(folder, server, args.files)
-            ours.append(round(timed([*COMMAND, "deliver"], cwd=folder, env=variables), 2))
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            seconds, peak = measured([*COMMAND, "deliver"], cwd=folder, env=variables)
+            ours.append(round(seconds, 2))
             assert record.read(run).delivery == "delivered"
             upload = [*COMMAND, "s3", "upload", str(run.outputs), f"s3://{server.bucket}/peer-{number}/"]
-            peers.append(round(timed(upload, cwd=folder, env=variables), 2))
+            peers.append(round(measured(upload, cwd=folder, env=variables)[0], 2))
             costs = f"{ours[-1]} s against {peers[-1]} s, {peak:.0f} MiB"
             print(f"{args.files} outputs of 1 KiB: {costs}", flush=True)
         print(f"in the median {statistics.median(ours) / statistics.median(peers):.2f} times")
@@ -187,7 +189,7 @@ def resume(args):
         process.wait()
         time.sleep(2)  # until the server has seen that they are gone
         before = proxy.sent
-        seconds = timed([*COMMAND, "deliver"], cwd=name, env=told_of_it)
+        seconds, _ = measured([*COMMAND, "deliver"], cwd=name, env=told_of_it)
         run = Home.of(Path(name)).runs()[0]
         assert record.read(run).delivery == "delivered"
     print(
@@ -237,7 +239,7 @@ def grace(args):
             counts[delivery] += 1
             proxy.bytes_per_s = float("inf")
             if delivery == "pending":
-                timed([*COMMAND, "deliver"], cwd=folder, env=variables)
+                measured([*COMMAND, "deliver"], cwd=folder, env=variables)
             check_delivered(run, files)
             shutil.rmtree(run.path)
             client.delete_bucket(Bucket=bucket)  # SeaweedFS deletes what is in it, too

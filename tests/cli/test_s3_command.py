@@ -14,6 +14,7 @@ from faultys3 import FaultyS3
 from s3servers import client_of, value_of
 
 from hyperplane.cli import main
+from hyperplane.rundir import Home
 
 
 @pytest.fixture
@@ -50,6 +51,13 @@ def test_objects_are_listed(call, objects):
 def test_a_listing_of_nothing_says_so(call):
     """It is no failure."""
     assert (0, "0 objects, 0 B\n", "") == call("ls", "none/")
+
+
+def test_a_command_makes_no_run(call, monkeypatch, tmp_path):
+    """It is no job, and has nothing to deliver."""
+    monkeypatch.setenv("HYPERPLANE_OUTPUT_URL", (tmp_path / "there").as_uri())
+    assert 0 == call("ls")[0]
+    assert [] == Home.of(Path.cwd()).runs()
 
 
 def test_a_listing_is_data(call, objects):

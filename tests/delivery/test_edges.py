@@ -1,11 +1,8 @@
-"""What happens seldom: a deliverer that dies, orders that are none, an upload that was left."""
+"""What happens seldom: a run that somebody holds, a file that changes, an upload that was left."""
 
-import json
 import os
 import signal
-import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from deliveries import (
     LocalRun,
     check_there,
     destination_at,
+    objects_of,
     only_run,
     run_command,
 )
@@ -23,8 +21,6 @@ from faultys3 import error, hang
 from test_destinations import source_of
 
 from hyperplane import DeliveryError, JobContext, OutputError
-from hyperplane.delivery.brief import Brief
-from hyperplane.delivery.handle import DeliveryProcess
 from hyperplane.delivery.multipart import Multipart
 from hyperplane.delivery.sender import Sender
 from hyperplane.environment import Environment
@@ -32,68 +28,6 @@ from hyperplane.errors import StoreError
 from hyperplane.rundir import Home, Lock
 from hyperplane.runs import claiming, delivering, record
 from hyperplane.runs.showing import Advance, rate_text, size_text
-
-
-def brief_of(run, place):
-    """Return what a deliverer of a run is told."""
-    environment = Environment.capture(place.variables, folder=Path.cwd())
-    return Brief.of(run.run, place.url, run.folder, environment, {})
-
-
-def test_a_deliverer_that_is_killed_is_noticed_at_once(faulty_place, local_run):
-    """Who waits for it does not wait for ever."""
-    faulty_place.server.add(hang(), operation="PutObject", key="*a.txt")
-    local_run.outputs.write_text("a.txt", "a")
-    process = DeliveryProcess.start(brief_of(local_run, faulty_place), local_run.lock)
-    threading.Timer(2.0, os.kill, (process._process.pid, signal.SIGKILL)).start()
-    with pytest.raises(DeliveryError, match="what delivers the run was killed"):
-        process.finish(local_run.ended().record, is_complete=True)
-    assert process.has_ended
-    process.end()
-
-
-def test_a_record_that_is_gone_is_said_in_words(folder_place, local_run):
-    """An error of the system becomes a sentence, without a traceback."""
-    process = DeliveryProcess.start(brief_of(local_run, folder_place), local_run.lock)
-    with pytest.raises(DeliveryError, match="the delivery failed: No such file or directory"):
-        process.begin()
-
-
-def answers_of(*lines):
-    """Return what the process answers to lines on its stdin."""
-    done = subprocess.run(
-        [sys.executable, "-m", "hyperplane.delivery.process"],
-        input="".join(f"{line}\n" for line in lines),
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def test_a_brief_that_is_none_is_an_error_without_its_text():
-    """Whatever was sent may hold secrets: only the kind of the error is told."""
-    (answer,) = answers_of("sesame-opens-it")
-    assert ("failed", "the delivery failed: JSONDecodeError") == (answer["kind"], answer["message"])
-
-
-def test_an_unknown_order_is_passed_over(folder_place, local_run):
-    """A deliverer does what it knows."""
-    local_run.ended()
-    process = DeliveryProcess.start(brief_of(local_run, folder_place), local_run.lock)
-    process._order(b'{"unknown": 1}\n')
-    process.begin()
-    assert not process.has_ended
-    process._process.stdin.close()
-    assert 0 == process._process.wait(10)
-    process.end()
-
-
-def test_the_process_does_nothing_when_it_is_imported():
-    """Only as a program it waits for orders."""
-    from hyperplane.delivery import process
-
-    assert callable(process.main)
 
 
 def test_a_large_file_that_was_overwritten_is_lost_and_said(place, local_run):
@@ -105,19 +39,6 @@ def test_a_large_file_that_was_overwritten_is_lost_and_said(place, local_run):
     done = local_run.deliver(place, "failed", 1)
     check_there(local_run.there(place))
     assert ("'big' was changed or removed after it was sealed, and is lost",) == done.problems
-
-
-def test_a_forked_child_leaves_the_deliverer_to_its_parent(folder_place, local_run):
-    """The child has no way to it, and ends nothing."""
-    local_run.ended()
-    process = DeliveryProcess.start(brief_of(local_run, folder_place), local_run.lock)
-    pid = os.fork()
-    if pid == 0:
-        process.end()
-        os._exit(0)
-    os.waitpid(pid, 0)
-    process.begin()
-    process.end()
 
 
 def test_a_run_that_somebody_holds_is_passed_over(folder_place, local_run, monkeypatch):
@@ -237,6 +158,24 @@ def test_outputs_that_cannot_be_sealed_wait(folder_place):
     assert 75 == done.returncode
     assert "its outputs are not sealed and it is not delivered" in done.stderr
     assert "pending" == record.read(only_run()).delivery
+    (output,) = only_run().outputs.iterdir()
+    output.rename(output.with_name("named"))
+    assert 0 == run_command("deliver", **folder_place.variables).returncode
+    assert ("delivered", True) == (record.read(only_run()).delivery, record.read(only_run()).is_sealed)
+    assert b"x" == objects_of(only_run(), folder_place.objects())["outputs/named"]
+
+
+def test_what_comes_after_the_end_is_no_output(folder_place):
+    """A run that waits is delivered as its job has left it."""
+    folder = folder_place.folder
+    fill = f'echo a >"$HYPERPLANE_OUTPUT_DIR/a"; mv {folder} aside; touch {folder}'
+    assert 75 == run_command("run", "sh", "-c", fill, HYPERPLANE_OUTPUT_URL=folder_place.url).returncode
+    (only_run().outputs / "later").write_text("later")
+    folder.unlink()
+    assert 0 == run_command("deliver", **folder_place.variables).returncode
+    there = objects_of(only_run(), folder_place.objects())
+    assert b"a\n" == there["outputs/a"]
+    assert "outputs/later" not in there
 
 
 def test_problems_of_a_delivery_are_warnings_of_the_run(folder_place):

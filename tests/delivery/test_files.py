@@ -7,7 +7,7 @@ import os
 import pytest
 
 from hyperplane.delivery.ledger import Known, Ledger, Stored, Summary, Upload, begun_of
-from hyperplane.delivery.manifest import Final, Manifest, Row, write_manifest
+from hyperplane.delivery.manifest import Final, Manifest, write_manifest
 from hyperplane.delivery.tail import SealTail, seal_lines
 from hyperplane.errors import DeliveryError
 from hyperplane.journal import Journal
@@ -132,31 +132,33 @@ def test_seals_are_read_on(path):
 
 def test_a_manifest_is_written_whole_or_not_at_all(path):
     """An exception leaves the earlier one, and no temporary file."""
-    first = write_manifest(path, [Row("a", SOME)], [])
+    first = write_manifest(path, {"a": SOME}, [])
     data = path.read_bytes()
 
     def failing():
-        yield Row("a", SOME)
+        yield "gone"
         raise ValueError("half")
 
     with pytest.raises(ValueError, match="half"):
-        write_manifest(path, failing(), [])
+        write_manifest(path, {"b": SOME}, failing())
     assert (data, first) == (path.read_bytes(), Stored(len(data), hashlib.sha256(data).hexdigest()))
     assert [] == [found for found in path.parent.iterdir() if is_part(found.name)]
 
 
 def test_a_manifest_is_read_as_it_was_written(path):
     """Files, whether they are complete, and what was removed."""
-    rows = [Row("a", SOME), Row("b", SOME, is_complete=False)]
-    stored = write_manifest(path, rows, ["gone"])
-    assert ({row.path: row for row in rows}, ("gone",)) == Manifest.parse(path.read_bytes(), "url", stored)
-    empty = write_manifest(path, [], [])
+    files = {"outputs/a": SOME, "partial/b": SOME}
+    stored = write_manifest(path, files, ["gone"])
+    assert (files, ("gone",)) == Manifest.parse(path.read_bytes(), "url", stored)
+    rows = json.loads(path.read_bytes())["files"]
+    assert [("outputs/a", True), ("partial/b", False)] == [(row["path"], row["complete"]) for row in rows]
+    empty = write_manifest(path, {}, [])
     assert ({}, ()) == Manifest.parse(path.read_bytes(), "url", empty)
 
 
 def test_a_manifest_that_is_another_is_refused(path):
     """Size and sha256 must be those that `final.json` names."""
-    write_manifest(path, [Row("a", SOME)], [])
+    write_manifest(path, {"a": SOME}, [])
     with pytest.raises(DeliveryError, match="is not as it was delivered"):
         Manifest.parse(path.read_bytes(), "url", SOME)
 
