@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 from hyperplane.delivery import evidence
 from hyperplane.delivery.bucket import BucketDestination
 from hyperplane.delivery.contents import Outputs
+from hyperplane.delivery.index import SealIndex
 from hyperplane.delivery.inspection import Inspection
 from hyperplane.delivery.ledger import Ledger, Stored, Summary
 from hyperplane.delivery.manifest import Final, write_manifest
 from hyperplane.delivery.places import LIVE, OUTPUTS, PARTIAL, SEALS, Destination, Source
 from hyperplane.delivery.sender import Item, Sender
-from hyperplane.delivery.tail import SealTail, seal_lines
+from hyperplane.delivery.tail import SealTail
 from hyperplane.errors import DeliveryError, ObjectExistsError, ObjectNotFoundError, OutputError, StoreError
 from hyperplane.masking import Masker
 from hyperplane.rundir import RunDir, sync_folder, write_atomic
@@ -60,6 +61,7 @@ class Deliverer:
         self.ledger = Ledger(run.delivery)
         self._outputs = Outputs(run, outputs, masker)
         self._tail = SealTail(run.events)
+        self._index = SealIndex(run.events)
         self._inspection = Inspection(run, masker)
         self._sender = Sender(destination, self.ledger, self._inspection)
         self._waiting: set[str] = set()
@@ -99,6 +101,7 @@ class Deliverer:
             self._send_index(now)
             self._send_sealed(names)
             self._delete_removed(names)
+            self._index.shorten(self._tail, self.ledger.stored)
         except StoreError as error:
             self._waiting |= names
             self.problem = error.message
@@ -109,7 +112,7 @@ class Deliverer:
 
     def _send_index(self, began: float) -> None:
         """Send what seals say first: should this disk be lost, it tells whoever comes what is whole."""
-        self.destination.put(SEALS, seal_lines(self.run.events))
+        self.destination.put(SEALS, self._index.data())
         took_s = time.monotonic() - began
         self._index_at = began + max(INDEX_EVERY_S, INDEX_SHARE * took_s)
 

@@ -1,6 +1,7 @@
 """Runs at their destination: which there are, and what of them can be trusted."""
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -8,16 +9,18 @@ from typing import NamedTuple
 
 from hyperplane import journal
 from hyperplane.delivery.folder import FolderDestination
+from hyperplane.delivery.index import readings_of
 from hyperplane.delivery.ledger import Stored
 from hyperplane.delivery.manifest import Final, Manifest
 from hyperplane.delivery.places import OUTPUTS, SEALS, Destination
 from hyperplane.errors import DeliveryError, ObjectNotFoundError, RunNotFoundError
+from hyperplane.journal import Sealed
 from hyperplane.masking import Masker
 from hyperplane.rundir import RunDir
 from hyperplane.sealing.content import digest_of
 from hyperplane.sealing.names import trouble
 from hyperplane.sealing.restoring import candidates, copy, is_below
-from hyperplane.sealing.tree import Tree
+from hyperplane.sealing.tree import Tree, leaf_of
 from hyperplane.transfer.workers import each
 
 Tick = Callable[[int, int], object]
@@ -70,7 +73,7 @@ class RemoteRun(NamedTuple):
             return self._restore_unfinished(output, scratch, masker)
         files = self.manifest(final).files
         wanted = [path for path in files if _is_of(path, output) and trouble(path, masker) is None]
-        leaf = output.rpartition("/")[2]
+        leaf = leaf_of(output)
         for path in wanted:
             below = path.removeprefix(OUTPUTS + output)
             self._land(path, files[path], FolderDestination(scratch.as_uri()), leaf + below)
@@ -78,20 +81,24 @@ class RemoteRun(NamedTuple):
 
     def _restore_unfinished(self, output: str, scratch: Path, masker: Masker) -> bool:
         try:
-            seals_data = self.place.read(SEALS)
+            index = self.place.read(SEALS)
         except ObjectNotFoundError:
             return False
-        told = scratch / ".seals"
-        told.write_bytes(seals_data)
-        seals = journal.seals(told)
         tree = Tree(scratch / ".found")
         landing = FolderDestination(tree.root.as_uri())
         for path, _ in self.place.sizes(OUTPUTS + output):
             name = path.removeprefix(OUTPUTS)
             if is_below(name, output) and trouble(name, masker) is None:
                 landing.put_chunks(name, self.place.chunks(path))
-        target = scratch / output.rpartition("/")[2]
-        return any(copy(files, output, tree, target) for files in candidates(seals, tree, output))
+        told = scratch / ".seals"
+        for reading in readings_of(index):
+            told.write_bytes(reading)
+            seals = journal.seals(told)
+            if not any(is_below(name, output) for name in seals.sealed):
+                return False  # removed since, or never sealed
+            if _copy_any(candidates(seals, tree, output), output, tree, scratch):
+                return True
+        return False
 
     def _land(self, path: str, stored: Stored, landing: FolderDestination, name: str) -> None:
         landing.put_chunks(name, _verified(self.place.chunks(path), stored, f"{self.url}{path}"))
@@ -130,6 +137,16 @@ def runs_at(destination: Destination, job_folder: str | None = None) -> Iterator
     for job in jobs:
         for run_id in sorted(destination.folders(f"{job}/"), reverse=True):
             yield RemoteRun(job, run_id, destination.below(f"{job}/{run_id}/"))
+
+
+def _copy_any(found: Iterator[dict[str, Sealed]], output: str, tree: Tree, scratch: Path) -> bool:
+    """Copy the first version that is whole to the output's place in a folder, and nothing of any other."""
+    for files in found:
+        attempt = Path(tempfile.mkdtemp(dir=scratch))
+        if copy(files, output, tree, attempt / leaf_of(output)):
+            (attempt / leaf_of(output)).rename(scratch / leaf_of(output))
+            return True
+    return False
 
 
 def _is_of(path: str, output: str) -> bool:

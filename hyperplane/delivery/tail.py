@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from hyperplane import journal
 from hyperplane.journal import OF_SEALS, Sealed
-from hyperplane.stores.objects import Buffer
 
 _STOP = re.compile(rb'"stop"')
 _READ_BYTES = 1 << 20
@@ -17,7 +15,7 @@ class SealTail:
     """The outputs that are sealed, by name, and those removed; `read_on` takes what has come since.
 
     `since_stop`: the outputs sealed after the job was asked to stop. `unfinished`: those that were about
-    to be replaced when the events end.
+    to be replaced when the events end. `position`: up to where these were read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +24,7 @@ class SealTail:
         self.since_stop: set[str] = set()
         self.unfinished: set[str] = set()
         self._path = path
-        self._position = 0
+        self.position = 0
         self._is_stopping = False
 
     def read_on(self) -> set[str]:
@@ -45,11 +43,11 @@ class SealTail:
         except FileNotFoundError:
             return
         with file:
-            file.seek(self._position)
+            file.seek(self.position)
             for line in file:
                 if not line.endswith(b"\n"):
                     return
-                self._position += len(line)
+                self.position += len(line)
                 yield line
 
     def _take(self, line: bytes) -> str | None:
@@ -74,13 +72,3 @@ class SealTail:
             case _:
                 return None
         return name
-
-
-def seal_lines(path: Path) -> Buffer:
-    """Return the lines of the events that say what was sealed, as they stand there."""
-    found = bytearray()
-    with suppress(FileNotFoundError), path.open("rb", buffering=_READ_BYTES) as file:
-        for line in file:
-            if line.endswith(b"\n") and OF_SEALS.search(line):
-                found += line
-    return found

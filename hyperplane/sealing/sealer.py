@@ -98,7 +98,7 @@ class Sealer:
                 self._begin(name, inner, items)
             yield folder, old
             self._tree.sync(folder_of(name))
-            self._note("sealed", (_event(_renamed(item, name, folder)) for item in items))
+            self._note("sealed", (event_of(_renamed(item, name, folder)) for item in items))
 
     def seal(
         self, names: Sequence[str], known: Mapping[str, Sealed] = MappingProxyType({})
@@ -112,7 +112,7 @@ class Sealer:
             whole = {name: content for name, content in contents.items() if isinstance(content, Content)}
             items = self._on_disk(whole)
             fresh = [item for item in items if item != known.get(item.name)]
-            self._note("sealed", map(_event, fresh))
+            self._note("sealed", map(event_of, fresh))
             sealed += fresh
         return sealed, problems
 
@@ -121,7 +121,7 @@ class Sealer:
         items = self._on_disk(dict(self._contents({entry.name: entry for entry in entries})))
         if len(items) > 1:
             self._begin(output, new_part_name(), items)
-        self._note("sealed", map(_event, items))
+        self._note("sealed", map(event_of, items))
         return items
 
     def _on_disk(self, contents: Mapping[str, Content]) -> list[Sealed]:
@@ -131,7 +131,7 @@ class Sealer:
 
     def _begin(self, output: str, part: str, items: Sequence[Sealed]) -> None:
         """Note what is about to be sealed: killed before all of it is, what is there is known by this."""
-        self._note("sealing", ({**_event(item), "output": output, "part": part} for item in items))
+        self._note("sealing", ({**event_of(item), "output": output, "part": part} for item in items))
 
     def forget(self, names: Iterable[str]) -> None:
         """Note that outputs are removed."""
@@ -148,7 +148,8 @@ class Sealer:
             self._journal.append(kind, durable=event is listed[-1], **event)
 
 
-def _event(item: Sealed) -> dict[str, object]:
+def event_of(item: Sealed) -> dict[str, object]:
+    """Return what an event says of an output."""
     known = {"name": item.name, "size_bytes": item.size_bytes, "sha256": item.sha256}
     times = _given(mtime_ns=item.mtime_ns, ctime_ns=item.ctime_ns, inode=item.inode)
     return {**known, **times, **_given(folder=item.folder)}

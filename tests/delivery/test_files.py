@@ -6,9 +6,10 @@ import os
 
 import pytest
 
+from hyperplane.delivery.index import SealIndex, readings_of
 from hyperplane.delivery.ledger import Known, Ledger, Stored, Summary, Upload, begun_of
 from hyperplane.delivery.manifest import Final, Manifest, write_manifest
-from hyperplane.delivery.tail import SealTail, seal_lines
+from hyperplane.delivery.tail import SealTail
 from hyperplane.errors import DeliveryError
 from hyperplane.journal import Journal
 from hyperplane.masking import Masker
@@ -110,7 +111,6 @@ def test_seals_are_read_on(path):
     """Each call takes what has come since, whole lines alone."""
     tail = SealTail(path)
     assert set() == tail.read_on()
-    assert b"" == seal_lines(path)
     journal = Journal(path, Masker())
     journal.append("metric", name="loss", value=1)
     journal.append("sealed", name="a", size_bytes=1, sha256="0" * 64)
@@ -127,7 +127,35 @@ def test_seals_are_read_on(path):
         file.write(b'{"kind": "sealed", "torn')
     assert ({"a"}, {"a"}, {"b"}) == (tail.read_on(), tail.removed, tail.sealed.keys())
     journal.close()
-    assert 5 == seal_lines(path).count(b'"name"') - 1
+    assert 6 == SealIndex(path).data().count(b'"name"')
+
+
+def test_the_index_of_seals_does_not_grow_with_every_version(path):
+    """What is there and what was sealed last is in it, and all that has come since."""
+    assert b"" == SealIndex(path).data()
+    journal, tail, index = Journal(path, Masker()), SealTail(path), SealIndex(path)
+
+    def names():
+        return [json.loads(line).get("name") for line in index.data().splitlines()]
+
+    for number in range(6000):
+        journal.append("sealed", name="last", size_bytes=1, sha256=f"{number:064}")
+    journal.append("sealing", name="other", output="other", part="p", size_bytes=1, sha256="0" * 64)
+    tail.read_on()
+    there = {"outputs/last": Stored(1, f"{3:064}")}
+    index.shorten(tail, there)
+    assert 6001 == len(names())
+    journal.append("sealed", name="other", size_bytes=1, sha256="0" * 64)
+    tail.read_on()
+    journal.append("sealed", name="new", size_bytes=1, sha256="0" * 64)
+    index.shorten(tail, there)
+    assert ["last", "last", "other", None, "new"] == names()
+    first, last, *_ = map(json.loads, index.data().splitlines())
+    assert (f"{3:064}", f"{5999:064}") == (first["sha256"], last["sha256"])
+    tail.read_on()
+    index.shorten(tail, there)
+    assert [4, 3] == [reading.count(b'"name"') for reading in readings_of(bytes(index.data()))]
+    journal.close()
 
 
 def test_a_manifest_is_written_whole_or_not_at_all(path):

@@ -8,6 +8,7 @@ import pytest
 from deliveries import LocalRun, destination_at, run_command
 
 from hyperplane import HyperplaneWarning, JobContext
+from hyperplane.delivery import index
 from hyperplane.delivery.folder import FolderDestination
 from hyperplane.delivery.places import prefix_of
 from hyperplane.delivery.remote import runs_at
@@ -119,6 +120,53 @@ def test_a_mixture_of_versions_is_no_version(folder_place):
     (place / "live" / "seals.jsonl").write_bytes(run.run.events.read_bytes())
     (place / "outputs" / "model" / "a").write_text("2")
     with enter(folder_place) as context:
+        assert context.outputs.restore("model") is None
+
+
+def test_what_was_there_before_a_newer_version_came_half_is_restored(place, monkeypatch):
+    """An index that was shortened tells of what was there; nothing of the newer version is in it."""
+    monkeypatch.setattr(index, "_LONG_BYTES", 0)
+    run = LocalRun(Home.of(Path.cwd() / "lost"))
+    deliverer = run.deliverer(place)
+    for name in ("b", "gone"):
+        run.outputs.write_text(f"model/{name}", "1")
+    run.outputs.write_text("gone", "1")
+    deliverer.step()
+    with run.outputs.saving("model") as path:
+        path.mkdir()
+        for name in "ab":
+            (path / name).write_text("2")
+    run.outputs.remove("gone")
+    deliverer.destination.put("live/seals.jsonl", deliverer._index.data())
+    deliverer.destination.put("outputs/model/a", b"2")
+    deliverer.close()
+    shutil.rmtree(Path.cwd() / "lost")
+    with enter(place) as context:
+        restored = context.outputs.restore("model")
+        assert {"b": "1", "gone": "1"} == {path.name: path.read_text() for path in restored.iterdir()}
+        assert context.outputs.restore("gone") is None
+
+
+def test_an_older_version_that_is_there_is_restored(place, monkeypatch):
+    """A job that is always writing outruns its delivery: what did arrive is whole, and no mixture is one."""
+    monkeypatch.setattr(index, "_LONG_BYTES", 0)
+    run = LocalRun(Home.of(Path.cwd() / "lost"))
+    deliverer = run.deliverer(place)
+    for number in "12":
+        run.outputs.write_text("last", number)
+        run.outputs.write_text("model/a", number)
+        run.outputs.write_text("model/b", number)
+        if number == "2":
+            (run.folder / "last").write_text("3")
+            (run.folder / "model" / "b").write_text("3")
+        deliverer._index_at = 0.0
+        deliverer.step()
+    deliverer.destination.put("live/seals.jsonl", deliverer._index.data())
+    deliverer.close()
+    shutil.rmtree(Path.cwd() / "lost")
+    with enter(place) as context:
+        assert "1" == context.outputs.restore("last").read_text()
+        assert ["2", "1"] == [context.outputs.restore(f"model/{name}").read_text() for name in "ab"]
         assert context.outputs.restore("model") is None
 
 
