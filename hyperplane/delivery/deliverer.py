@@ -284,7 +284,7 @@ class Deliverer:
         for path in missing:
             self.ledger.note_deleted(path)
         raise DeliveryError(
-            f"{len(missing)} of {len(there)} files are not there as they were sent, {min(missing)} for one",
+            f"{len(missing)} of {len(there)} files are not there as they were sent, such as {min(missing)}",
             hint="Something else removes or replaces them; deliver again.",
             run_id=self.run.run_id,
             url=self.destination.url,

@@ -84,20 +84,18 @@ class RemoteRun(NamedTuple):
             index = self.place.read(SEALS)
         except ObjectNotFoundError:
             return False
-        tree = Tree(scratch / ".found")
-        landing = FolderDestination(tree.root.as_uri())
-        for path, _ in self.place.sizes(OUTPUTS + output):
-            name = path.removeprefix(OUTPUTS)
-            if is_below(name, output) and trouble(name, masker) is None:
-                landing.put_chunks(name, self.place.chunks(path))
-        told = scratch / ".seals"
-        for reading in readings_of(index):
-            told.write_bytes(reading)
-            seals = journal.seals(told)
-            if not any(is_below(name, output) for name in seals.sealed):
-                return False  # removed since, or never sealed
-            if _copy_any(candidates(seals, tree, output), output, tree, scratch):
-                return True
+        with tempfile.TemporaryDirectory(dir=scratch) as work:
+            tree = Tree(Path(work, "found"))
+            landing = FolderDestination(tree.root.as_uri())
+            for path, _ in self.place.sizes(OUTPUTS + output):
+                name = path.removeprefix(OUTPUTS)
+                if is_below(name, output) and trouble(name, masker) is None:
+                    landing.put_chunks(name, self.place.chunks(path))
+            for number, files in enumerate(_versions(index, output, tree, Path(work, "seals"))):
+                attempt = Path(work, str(number))
+                if copy(files, output, tree, attempt):
+                    attempt.rename(scratch / leaf_of(output))
+                    return True
         return False
 
     def _land(self, path: str, stored: Stored, landing: FolderDestination, name: str) -> None:
@@ -139,14 +137,14 @@ def runs_at(destination: Destination, job_folder: str | None = None) -> Iterator
             yield RemoteRun(job, run_id, destination.below(f"{job}/{run_id}/"))
 
 
-def _copy_any(found: Iterator[dict[str, Sealed]], output: str, tree: Tree, scratch: Path) -> bool:
-    """Copy the first version that is whole to the output's place in a folder, and nothing of any other."""
-    for files in found:
-        attempt = Path(tempfile.mkdtemp(dir=scratch))
-        if copy(files, output, tree, attempt / leaf_of(output)):
-            (attempt / leaf_of(output)).rename(scratch / leaf_of(output))
-            return True
-    return False
+def _versions(index: bytes, output: str, tree: Tree, told: Path) -> Iterator[dict[str, Sealed]]:
+    """Yield the files of an output as an index has them, the likeliest first; none where it is removed."""
+    for reading in readings_of(index):
+        told.write_bytes(reading)
+        seals = journal.seals(told)
+        if not any(is_below(name, output) for name in seals.sealed):
+            return
+        yield from candidates(seals, tree, output)
 
 
 def _is_of(path: str, output: str) -> bool:
