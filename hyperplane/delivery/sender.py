@@ -12,7 +12,7 @@ from hyperplane.delivery.places import LARGE_BYTES, Destination, Source
 from hyperplane.errors import ObjectChangedError, OutputError
 from hyperplane.sealing.content import digest_of
 from hyperplane.sealing.tree import Tree
-from hyperplane.transfer.workers import Budget
+from hyperplane.transfer.workers import Budget, Turns
 
 MEMORY_BYTES = 64 << 20
 
@@ -34,6 +34,7 @@ class Sender:
         self._destination = destination
         self._ledger = ledger
         self._memory = Budget(MEMORY_BYTES)
+        self._turns = Turns()
         self._large = threading.Lock()
         self._counting = threading.Lock()
         self.sent_files = 0
@@ -49,21 +50,24 @@ class Sender:
         if item.expected is not None and self._is_there(item.path, item.expected):
             return item.expected
         try:
-            with item.tree.file(item.name) as descriptor:
-                return self._send_open(item, descriptor)
+            size_bytes = _size_of(item)
+            if size_bytes > LARGE_BYTES:
+                with item.tree.file(item.name) as descriptor:
+                    stored = item.expected or Stored(size_bytes, digest_of(descriptor))
+                    return self._send_content(item, stored, descriptor)
+            with self._memory.use(size_bytes):
+                return self._send_data(item, self._read(item, size_bytes))
         except (OutputError, FileNotFoundError):
             return None
 
-    def _send_open(self, item: Item, descriptor: int) -> Stored | None:
-        size_bytes = os.fstat(descriptor).st_size if item.expected is None else item.expected.size_bytes
-        if size_bytes > LARGE_BYTES:
-            stored = item.expected or Stored(size_bytes, digest_of(descriptor))
-            return self._send_content(item, stored, descriptor)
-        with self._memory.use(size_bytes):
-            data = b"".join(pieces(Source(descriptor, size_bytes, ""), size_bytes))
-            found = Stored(len(data), hashlib.sha256(data).hexdigest())
-            stored = item.expected or found
-            return self._send_content(item, stored, data) if stored == found else None
+    def _read(self, item: Item, size_bytes: int) -> bytes:
+        with self._turns.take(), item.tree.file(item.name) as descriptor:
+            return b"".join(pieces(Source(descriptor, size_bytes, ""), size_bytes))
+
+    def _send_data(self, item: Item, data: bytes) -> Stored | None:
+        found = Stored(len(data), hashlib.sha256(data).hexdigest())
+        stored = item.expected or found
+        return self._send_content(item, stored, data) if stored == found else None
 
     def _send_content(self, item: Item, stored: Stored, content: bytes | int) -> Stored | None:
         """Send what a file holds, or the file that is open; everything that leaves for good passes here."""
@@ -100,3 +104,10 @@ class Sender:
     def _note_handled(self, size_bytes: int) -> None:
         with self._counting:
             self.handled_bytes += size_bytes
+
+
+def _size_of(item: Item) -> int:
+    if item.expected is not None:
+        return item.expected.size_bytes
+    with item.tree.file(item.name) as descriptor:
+        return os.fstat(descriptor).st_size

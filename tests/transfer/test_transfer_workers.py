@@ -8,7 +8,7 @@ import pytest
 
 from hyperplane.transfer.outcome import Derived, Progress, Tally, Transfer
 from hyperplane.transfer.running import Options, run
-from hyperplane.transfer.workers import Budget, Cancellation, Cancelled, Workers, ahead
+from hyperplane.transfer.workers import Budget, Cancellation, Cancelled, Turns, Workers, ahead
 
 
 def test_everything_is_done_once():
@@ -231,3 +231,24 @@ def test_progress_is_told_while_work_goes_on():
     assert len(told) >= 3
     assert told[0] == Progress(0, 0, 0, told[0].seconds)
     assert told[-1] == Progress(2, 10, 0, told[-1].seconds)
+
+
+def test_turns_are_taken_one_after_the_other_while_they_are_short():
+    """Nobody else has a turn meanwhile; but who has waited for long goes ahead."""
+    turns, at_once, most = Turns(patience_s=10), [], []
+
+    def work(_thing):
+        with turns.take():
+            at_once.append(1)
+            most.append(len(at_once))
+            time.sleep(0.001)
+            at_once.pop()
+
+    Workers(work, range(40), Cancellation()).run(8)
+    assert [1] * 40 == most
+    hasty = Turns(patience_s=0.001)
+    with hasty.take(), hasty.take():
+        pass
+    with hasty.take():
+        assert hasty._turn.locked()
+    assert not hasty._turn.locked()
