@@ -32,6 +32,10 @@ class Delivered(NamedTuple):
     problems: tuple[str, ...]
 
 
+class DelivererKilledError(DeliveryError):
+    """What delivers a run was killed; another one can go on."""
+
+
 class DeliveryProcess:
     """A process that delivers one run, and holds the lock of the run as we do."""
 
@@ -93,11 +97,6 @@ class DeliveryProcess:
         self.end(max(0.0, min(ENDING_S, left_s)))
         return Delivered(Summary(*told["summary"]), tuple(told["problems"]))
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the process is gone: it should be there as long as nobody has ended it."""
-        return self._process.poll() is not None
-
     def end(self, patience_s: float = 0.0) -> None:
         """End it, where it does not end by itself in time; what it was about to send is sent by the next."""
         if self._process.returncode is None and os.getpid() == self._pid:
@@ -158,11 +157,13 @@ class DeliveryProcess:
         data = os.read(self._answers, _READ_BYTES)
         if not data:
             self.end()
-            raise self._error("what delivers the run was killed", "", begins)
+            raise self._error("what delivers the run was killed", "", begins, DelivererKilledError)
         *lines, self._heard = (self._heard + data).split(b"\n")
         return [json.loads(line) for line in lines]
 
-    def _error(self, message: str, hint: str, begins: bool) -> DeliveryError:
+    def _error(
+        self, message: str, hint: str, begins: bool, kind: type[DeliveryError] = DeliveryError
+    ) -> DeliveryError:
         run, url = self._brief.run_dir, self._brief.url
         if begins:
             return DeliveryError(
@@ -173,7 +174,7 @@ class DeliveryProcess:
                 exit_code=EXIT_MISSING_SETTING,
             )
         again = f"hyperplane deliver {run.run_id}"
-        return DeliveryError(
+        return kind(
             f"the run {run.run_id} is not delivered to {url}: {message}",
             hint=f"{hint} Then: {again}" if hint else f"To deliver it: {again}",
             run_id=run.run_id,

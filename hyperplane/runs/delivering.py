@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperplane import secretsources
 from hyperplane import settings as job_settings
-from hyperplane.delivery.handle import Delivered, DeliveryProcess
+from hyperplane.delivery.handle import Delivered, DelivererKilledError, DeliveryProcess
 from hyperplane.delivery.ledger import Begun, begun_of
 from hyperplane.environment import Environment
 from hyperplane.errors import DeliveryError, HyperplaneError, UsageError
@@ -71,10 +71,14 @@ class RunDelivery:
         self, found: RunRecord, patience: "Patience | Deadline", *, progress: Progress = bool
     ) -> Delivered:
         """Deliver the rest, and say how the run ended. Raises `DeliveryError`."""
-        if self._process.has_ended:
-            # killed while the job ran: what it sent is noted
-            self._process.end()
+        try:
+            return self._finish(found, patience, progress)
+        except DelivererKilledError:
+            # while the job ran, perhaps; what it sent is noted, and another one goes on
             self._process = DeliveryProcess.start(self._brief, self._lock)
+            return self._finish(found, patience, progress)
+
+    def _finish(self, found: RunRecord, patience: "Patience | Deadline", progress: Progress) -> Delivered:
         return self._process.finish(
             found.as_dict(),
             is_complete=found.outcome == "succeeded",

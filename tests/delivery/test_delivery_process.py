@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from hyperplane import DeliveryError
 from hyperplane.delivery.brief import Brief
 from hyperplane.delivery.handle import DeliveryProcess
 from hyperplane.environment import Environment
+from hyperplane.runs import record
+from hyperplane.runs.delivering import Deadline, RunDelivery
 
 
 def brief_of(run, place):
@@ -31,8 +34,33 @@ def test_a_deliverer_that_is_killed_is_noticed_at_once(faulty_place, local_run):
     threading.Timer(2.0, os.kill, (process._process.pid, signal.SIGKILL)).start()
     with pytest.raises(DeliveryError, match="what delivers the run was killed"):
         process.finish(local_run.ended().record, is_complete=True)
-    assert process.has_ended
+    assert -signal.SIGKILL == process._process.returncode
     process.end()
+
+
+def test_a_deliverer_that_is_killed_is_replaced_once(faulty_place, local_run):
+    """Another one goes on; where that is killed too, the run waits."""
+    faulty_place.server.add(hang(), operation="PutObject", key="*a.txt")
+    local_run.outputs.write_text("a.txt", "a")
+    local_run.ended()
+    delivery = RunDelivery(brief_of(local_run, faulty_place), local_run.lock)
+    killed = []
+
+    def kill_both():
+        while len(killed) < 2:
+            time.sleep(1)
+            pid = delivery._process._process.pid
+            if pid not in killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    killer = threading.Thread(target=kill_both)
+    killer.start()
+    with pytest.raises(DeliveryError, match="what delivers the run was killed"):
+        delivery.finish(record.read(local_run.run), Deadline())
+    killer.join()
+    assert 2 == len(killed)
+    delivery.close()
 
 
 def test_a_deliverer_ends_by_itself(place, local_run):
@@ -74,7 +102,7 @@ def test_an_unknown_order_is_passed_over(folder_place, local_run):
     process = DeliveryProcess.start(brief_of(local_run, folder_place), local_run.lock)
     process._order(b'{"unknown": 1}\n')
     process.begin()
-    assert not process.has_ended
+    assert process._process.poll() is None
     process._process.stdin.close()
     assert 0 == process._process.wait(10)
     process.end()
