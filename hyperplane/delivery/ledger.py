@@ -81,7 +81,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         # somebody was here before
-        self.is_resumed = path.exists()
+        self.is_resumed = path.exists() and path.stat().st_size > 0
         self._known = Known.read(path)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o644)

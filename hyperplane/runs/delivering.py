@@ -146,14 +146,14 @@ def deliver(
         raise UsageError(f"the run {run.run_id} is still running", hint="It is delivered when it ends.")
     with contextlib.closing(lock):
         found = record.read_held(run)
-        begun = begun_of(run.delivery)
+        if found.delivery == "delivered":
+            return Told(run, found)
+        begun = begun_of(run.delivery) or _planned(run, found)
         if begun is None or (found.delivery == "none" and found.started is not None):
             raise UsageError(
                 f"the run {run.run_id} has no destination",
                 hint="HYPERPLANE_OUTPUT_URL or `output_url` in the job file gives runs one.",
             )
-        if found.delivery == "delivered":
-            return Told(run, found)
         try:
             if found.outcome == "succeeded" and not found.is_sealed and Path(begun.outputs) == run.outputs:
                 seal(run, masker)
@@ -166,6 +166,14 @@ def deliver(
         found = found._replace(delivery="delivered")
         found.save(run)
         return Told(run, found, delivered)
+
+
+def _planned(run: RunDir, found: RunRecord) -> Begun | None:
+    """Return where a run goes that died before anything was sent, if no secret is masked in that."""
+    url = found.output_url
+    if found.delivery != "pending" or url is None or "***" in url:
+        return None
+    return Begun(url, str(run.outputs))
 
 
 def _brief_of(run: RunDir, begun: Begun, masker: Masker, environment: Environment | None) -> "Brief":

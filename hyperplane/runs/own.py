@@ -53,7 +53,7 @@ class OwnRun:
             environment=environment,
             say=lambda line: say(line, masker),
         )
-        run, lock = claim(home, job.id, failure=OutputError)
+        run, lock = claim(home, job.id, is_delivered=True, failure=OutputError)
         book = Book(run, _record(run, job, url, environment, masker), masker)
         book.write(durable=True)
         brief = Brief.of(run, url, outputs or run.outputs, environment, secrets)

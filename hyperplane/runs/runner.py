@@ -147,7 +147,9 @@ def _attempt(plan: Plan, known: Known, signals: Signals) -> tuple[RunRecord, Run
     command = command_for(plan.command, folder=plan.folder, path=path)
     refuse_secrets(plan, known.masker)
     with contextlib.ExitStack() as stack:
-        directory, lock = claim(plan.home, plan.job_id, failure=RunnerError)
+        directory, lock = claim(
+            plan.home, plan.job_id, is_delivered=plan.destination is not None, failure=RunnerError
+        )
         stack.callback(lock.close)
         book = Book.begin(plan, directory, known.settings, known.environment.platform, known.masker)
         # the guard comes first: whatever kills us, no secret stays behind

@@ -1,7 +1,7 @@
 """Killed at any system call, or stopped at any moment, a run loses nothing that was sealed.
 
-The sweep goes over the k-th call of each kind of a short run, in whichever process. Here it is done in
-strides; HYPERPLANE_EVERY_KILL=1 does every one, and 200 stops of each kind.
+The sweep goes over every k-th call of each kind of a short run, in whichever process comes to it first.
+HYPERPLANE_EVERY_KILL=1 makes it 200 stops of each kind, and every write that is short.
 """
 
 import os
@@ -26,7 +26,7 @@ from faultys3 import do
 from s3servers import with_new_bucket
 
 from hyperplane.rundir import Home
-from hyperplane.runs import record
+from hyperplane.runs import delivering, record
 
 CALLS = (
     "write",
@@ -50,7 +50,6 @@ with hyperplane.JobContext() as ctx:
     ctx.outputs.remove("gone.txt")
 """
 IS_FULL = os.environ.get("HYPERPLANE_EVERY_KILL") == "1"
-STRIDE = 1 if IS_FULL else 6
 WORDS = {"context": [sys.executable, "job.py"], "runner": [*COMMAND, "run", sys.executable, "job.py"]}
 pytestmark = [pytest.mark.timeout(7200 if IS_FULL else 300), pytest.mark.needs("strace")]
 
@@ -103,7 +102,7 @@ def check_killed(folder, place, code, said):
     (run,) = runs
     until_free(run)
     os.chdir(folder)
-    if not run.delivery.exists() or record.read(run).delivery == "none":
+    if record.read(run).delivery == "none":
         assert "" == said
         return
     last = said[-1:]
@@ -125,9 +124,9 @@ def sweep(tmp_path, place_of, words, calls):
         code, said = run_killed(folder, place, words, killing(calls, count))
         is_over = code == 0
         check_killed(folder, place, code, said)
-        count += STRIDE
-    assert count > 1 + STRIDE, "nothing was killed"
-    print(f"killed at {(count - 1) // STRIDE - 1} calls of {calls}")  # -rP shows it
+        count += 1
+    assert count > 2, "nothing was killed"
+    print(f"killed at {count - 2} calls of {calls}")  # -rP shows it
 
 
 @pytest.mark.parametrize("calls", CALLS)
@@ -135,6 +134,17 @@ def sweep(tmp_path, place_of, words, calls):
 def test_a_run_killed_at_any_call_is_delivered_in_the_end(tmp_path, kind, calls):
     """Whoever of job, runner and deliverer is killed, and whenever: no loss, nothing torn or unsaid."""
     sweep(tmp_path, lambda count: FolderPlace(tmp_path / f"there-{count}"), WORDS[kind], calls)
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_a_run_killed_before_its_delivery_has_begun_waits_for_it(tmp_path, kind):
+    """It is found, and delivered, though nothing of a job is in it."""
+    for count in range(1, 8):
+        folder, place = tmp_path / f"job-{count}", FolderPlace(tmp_path / f"there-{count}")
+        code, said = run_killed(folder, place, WORDS[kind], killing("write", count))
+        assert code != 0
+        check_killed(folder, place, code, said)
+        assert [] == delivering.waiting_runs(Home.of(folder))
 
 
 @pytest.mark.parametrize("calls", NETWORK_CALLS)
@@ -194,7 +204,7 @@ def test_a_write_of_any_number_that_is_short_costs_nothing(tmp_path, short_write
     # Python itself takes no notice when it writes what it has compiled
     fault = {"LD_PRELOAD": str(short_writes), "PYTHONDONTWRITEBYTECODE": "1"}
     seen = []
-    for count in range(1, 120, STRIDE):
+    for count in range(1, 120, 1 if IS_FULL else 6):
         folder, place = tmp_path / f"job-{count}", FolderPlace(tmp_path / f"there-{count}")
         process = begun(folder, place, WORDS[kind], SHORT_WRITE=str(count), **fault)
         _, err = process.communicate(timeout=120)

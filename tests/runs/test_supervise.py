@@ -65,7 +65,7 @@ def test_run_folder_that_somebody_else_holds_is_a_runner_error():
     """Two owners of one run would be a fault that must not go on."""
     home = TakenHome(Path.cwd() / ".hyperplane")
     with pytest.raises(RunnerError, match=r"run\.lock is held by another process"):
-        claim(home, "j", failure=RunnerError)
+        claim(home, "j", is_delivered=False, failure=RunnerError)
     locks.pop().close()
 
 
