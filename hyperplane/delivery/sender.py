@@ -11,7 +11,7 @@ from hyperplane.delivery.ledger import Ledger, Stored
 from hyperplane.delivery.places import LARGE_BYTES, Destination, Source
 from hyperplane.errors import ObjectChangedError, OutputError
 from hyperplane.sealing.content import digest_of
-from hyperplane.sealing.tree import Tree
+from hyperplane.sealing.tree import Tree, reported
 from hyperplane.transfer.workers import Budget, Turns
 
 MEMORY_BYTES = 64 << 20
@@ -61,7 +61,7 @@ class Sender:
             return None
 
     def _read(self, item: Item, size_bytes: int) -> bytes:
-        with self._turns.take(), item.tree.file(item.name) as descriptor:
+        with self._turns.take(), item.tree.file(item.name) as descriptor, reported(item.name, "read"):
             return b"".join(pieces(Source(descriptor, size_bytes, ""), size_bytes))
 
     def _send_data(self, item: Item, data: bytes) -> Stored | None:

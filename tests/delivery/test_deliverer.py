@@ -1,5 +1,6 @@
 """One run delivered: what is there afterwards, and what is said of it."""
 
+import errno
 import json
 import os
 import time
@@ -73,6 +74,23 @@ def test_sealed_files_are_there_while_the_job_runs(place, local_run):
     there = local_run.there(place)
     check_there(there)
     assert b"2" == there["outputs/a.txt"]
+
+
+def test_a_disk_that_fails_for_a_moment_ends_no_delivery(folder_place, local_run, monkeypatch):
+    """What cannot be read while the job runs is left for its end."""
+
+    def failing(*_arguments):
+        raise OSError(errno.EIO, "Input/output error")
+
+    deliverer = local_run.deliverer(folder_place)
+    local_run.outputs.write_text("a.txt", "1")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", failing)
+        deliverer.step()
+    deliverer.close()
+    assert "outputs/a.txt" not in local_run.there(folder_place)
+    local_run.deliver(folder_place)
+    assert b"1" == local_run.there(folder_place)["outputs/a.txt"]
 
 
 def test_live_sending_waits_its_turn(folder_place, local_run):
