@@ -50,7 +50,7 @@ class Outputs:
     def item_of(self, sealed: Sealed) -> Item:
         """Return what a sealed output is to be delivered as."""
         tree = self.tree_of(sealed.folder)
-        return Item(OUTPUTS + sealed.name, tree, sealed.name, Stored(sealed.size_bytes, sealed.sha256))
+        return Item(OUTPUTS + sealed.name, tree, sealed.name, Stored.of(sealed))
 
     def sealed_at_last(self, tail: SealTail) -> dict[str, Sealed]:
         """Return what is sealed, where a replacement may have been cut short: what is there, counts."""

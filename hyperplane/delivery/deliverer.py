@@ -215,7 +215,8 @@ class Deliverer:
         each(send, items, threads=min(THREADS, max(1, all_files)), tick=tick)
         for item in changed:
             stored = self._send_changed(item) if ending.is_complete else self._earlier(item, problems)
-            there |= {} if stored is None else {item.path: stored}
+            if stored is not None:
+                there[item.path] = stored
         return there, problems
 
     def _send_changed(self, item: Item) -> Stored:
@@ -345,4 +346,4 @@ def _as_it_is(item: Item) -> Item:
             content = read_content(item.name, descriptor)
     except (OutputError, FileNotFoundError):
         return item
-    return item._replace(expected=Stored(content.size_bytes, content.sha256))
+    return item._replace(expected=Stored.of(content))

@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from hyperplane.delivery.ledger import Stored
 from hyperplane.delivery.places import OUTPUTS
-from hyperplane.delivery.tail import SealTail
+from hyperplane.delivery.tail import SealTail, whole_lines
 from hyperplane.journal import OF_SEALS, Sealed
 from hyperplane.sealing.sealer import event_of
 from hyperplane.stores.objects import Buffer
 
-_READ_BYTES = 1 << 20
 _LONG_BYTES = 1 << 20
 _UP_TO_HERE = b'{"kind": "shortened"}\n'
 
@@ -31,11 +29,9 @@ class SealIndex:
     def data(self) -> Buffer:
         """Return the index as it is to be sent."""
         found = bytearray(self._there)
-        with suppress(FileNotFoundError), self._events.open("rb", buffering=_READ_BYTES) as file:
-            file.seek(self._position)
-            for line in file:
-                if line.endswith(b"\n") and OF_SEALS.search(line):
-                    found += line
+        for line in whole_lines(self._events, self._position):
+            if OF_SEALS.search(line):
+                found += line
         return found
 
     def shorten(self, tail: SealTail, stored: Mapping[str, Stored]) -> None:
@@ -54,7 +50,7 @@ class SealIndex:
 def _versions(sealed: Sealed, stored: Mapping[str, Stored]) -> Iterator[Sealed]:
     """Yield what is there of an output, if that is not yet what was sealed last, and what was."""
     there = stored.get(OUTPUTS + sealed.name)
-    if there not in {None, Stored(sealed.size_bytes, sealed.sha256)}:
+    if there not in {None, Stored.of(sealed)}:
         yield Sealed(sealed.name, *there, folder=sealed.folder)
     yield sealed
 

@@ -5,7 +5,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from hyperplane.journal import Sealed
+    from hyperplane.sealing.content import Content
 
 
 class Stored(NamedTuple):
@@ -13,6 +17,11 @@ class Stored(NamedTuple):
 
     size_bytes: int
     sha256: str
+
+    @classmethod
+    def of(cls, content: "Sealed | Content") -> Self:
+        """Return what the object of an output or a file is."""
+        return cls(content.size_bytes, content.sha256)
 
 
 class Upload(NamedTuple):

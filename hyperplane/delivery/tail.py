@@ -30,25 +30,12 @@ class SealTail:
     def read_on(self) -> set[str]:
         """Take what the events say now, and return the names of the outputs that they speak of."""
         changed = set()
-        for line in self._new_lines():
+        for line in whole_lines(self._path, self.position):
+            self.position += len(line)
             name = self._take(line)
             if name is not None:
                 changed.add(name)
         return changed
-
-    def _new_lines(self) -> Iterator[bytes]:
-        """Yield the whole lines that were not read yet; what has no end yet is for the next time."""
-        try:
-            file = self._path.open("rb", buffering=_READ_BYTES)
-        except FileNotFoundError:
-            return
-        with file:
-            file.seek(self.position)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                self.position += len(line)
-                yield line
 
     def _take(self, line: bytes) -> str | None:
         if _STOP.search(line) and (event := journal.parse_line(line)) is not None:
@@ -72,3 +59,17 @@ class SealTail:
             case _:
                 return None
         return name
+
+
+def whole_lines(path: Path, position: int) -> Iterator[bytes]:
+    """Yield the lines of a file from a position on; what has no end yet is for the next time."""
+    try:
+        file = path.open("rb", buffering=_READ_BYTES)
+    except FileNotFoundError:
+        return
+    with file:
+        file.seek(position)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            yield line

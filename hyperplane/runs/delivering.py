@@ -13,6 +13,7 @@ from hyperplane.delivery.ledger import Begun, begun_of
 from hyperplane.environment import Environment
 from hyperplane.errors import DeliveryError, HyperplaneError, UsageError
 from hyperplane.masking import Masker
+from hyperplane.masking.automaton import MASK
 from hyperplane.rundir import Home, Lock, RunDir
 from hyperplane.runs import record
 from hyperplane.runs.record import RunRecord
@@ -171,7 +172,7 @@ def deliver(
 def _planned(run: RunDir, found: RunRecord) -> Begun | None:
     """Return where a run goes that died before anything was sent, if no secret is masked in that."""
     url = found.output_url
-    if found.delivery != "pending" or url is None or "***" in url:
+    if found.delivery != "pending" or url is None or MASK.decode() in url:
         return None
     return Begun(url, str(run.outputs))
 

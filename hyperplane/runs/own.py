@@ -74,8 +74,13 @@ class OwnRun:
         """
         book = self._book
         try:
-            ending = {"outcome": outcome, "exit_code": exit_code, "job_exit_code": exit_code}
-            book.change(**ending, is_sealed=is_sealed, ended=now())
+            book.change(
+                outcome=outcome,
+                exit_code=exit_code,
+                job_exit_code=exit_code,
+                is_sealed=is_sealed,
+                ended=now(),
+            )
             book.write(durable=True)
             if outcome == "succeeded" and not is_sealed:
                 raise DeliveryError(
