@@ -302,14 +302,19 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
     """
     if not line.endswith(b"\n"):
         return None
-    starts = itertools.chain((0,), (found.start() for found in _STAMP_PATTERN.finditer(line, 1)))
-    for start in starts:
-        try:
-            event = json.loads(line[start:])
-        except (ValueError, RecursionError):
-            continue
-        return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
-    return None
+    event = _loaded(line)
+    if event is None:
+        starts = (found.start() for found in _STAMP_PATTERN.finditer(line, 1))
+        glued = (_loaded(line[start:]) for start in starts)
+        event = next((found for found in glued if found is not None), None)
+    return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
+
+
+def _loaded(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def sealed_outputs(path: Path) -> Mapping[str, Sealed]:
@@ -356,8 +361,9 @@ def sealed_of(event: Mapping[str, Any]) -> Sealed:
     """Return the output that an event speaks of."""
     match event:
         case {"name": name, "size_bytes": int(size), "sha256": str(digest)}:
-            mtime, ctime, inode = (_whole(event.get(about)) for about in ("mtime_ns", "ctime_ns", "inode"))
-            return Sealed(name, size, digest, mtime, ctime, inode, _place(event.get("folder")))
+            mtime, ctime = _whole(event.get("mtime_ns")), _whole(event.get("ctime_ns"))
+            inode, folder = _whole(event.get("inode")), _place(event.get("folder"))
+            return Sealed(name, size, digest, mtime, ctime, inode, folder)
     return Sealed(event["name"], -1, "")
 
 

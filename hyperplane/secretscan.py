@@ -34,6 +34,9 @@ def scan(masker: Masker, name: str, data: bytes) -> list[Finding]:
     `name`: that of the output, which is looked through as well. What is compressed or encrypted is not
     looked into.
     """
+    # most often there is nothing, which one look at both tells
+    if len(data) <= CHUNK_BYTES and not any(Search(masker).names_in([os.fsencode(name) + b"\n" + data])):
+        return []
     starts = range(0, len(data), CHUNK_BYTES)
     return _findings(masker, name, (data[start : start + CHUNK_BYTES] for start in starts))
 

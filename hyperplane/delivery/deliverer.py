@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from hyperplane.delivery import evidence
 from hyperplane.delivery.bucket import BucketDestination
@@ -23,6 +23,8 @@ from hyperplane.rundir import RunDir, sync_folder, write_atomic
 from hyperplane.sealing.content import read_content
 from hyperplane.sealing.tree import Tree
 from hyperplane.transfer.workers import each
+
+T = TypeVar("T")
 
 THREADS = 24
 TRIES = 3
@@ -85,7 +87,7 @@ class Deliverer:
         self.destination.put(self.run.record.name, record)
 
     def close(self) -> None:
-        """Close the ledger."""
+        """Write the rest of the ledger, and close it."""
         self.ledger.close()
 
     # While the job runs
@@ -119,7 +121,25 @@ class Deliverer:
     def _send_sealed(self, names: Iterable[str]) -> None:
         sealed = [self._tail.sealed[name] for name in names if name in self._tail.sealed]
         # what is not as it was sealed was replaced meanwhile, which the events will say, or at the end
-        each(self._sender.send, map(self._outputs.item_of, sealed), threads=min(THREADS, len(sealed)))
+        self._each(self._sender.send, map(self._outputs.item_of, sealed), len(sealed))
+
+    def _each(
+        self,
+        work: Callable[[T], object],
+        things: Iterable[T],
+        count: int,
+        tick: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Have so many things done at once, as `each` does; what is noted is written on each tick."""
+
+        def tick_and_write() -> None:
+            self.ledger.flush()
+            tick()
+
+        try:
+            each(work, things, threads=min(THREADS, max(1, count)), tick=tick_and_write)
+        finally:
+            self.ledger.flush()
 
     def _delete_removed(self, names: Iterable[str]) -> None:
         gone = [OUTPUTS + name for name in names if name in self._tail.removed]
@@ -212,7 +232,7 @@ class Deliverer:
             handled = self._sender.handled_bytes - before
             progress(len(there), all_files, min(handled, all_bytes), all_bytes)
 
-        each(send, items, threads=min(THREADS, max(1, all_files)), tick=tick)
+        self._each(send, items, all_files, tick)
         for item in changed:
             stored = self._send_changed(item) if ending.is_complete else self._earlier(item, problems)
             if stored is not None:
@@ -298,7 +318,7 @@ class Deliverer:
             if not self._is_as_sent(path, rewritten[path]):
                 found.append(path)
 
-        each(look, rewritten, threads=min(THREADS, len(rewritten)))
+        self._each(look, rewritten, len(rewritten))
         return found
 
     def _is_as_sent(self, path: str, stored: Stored) -> bool:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -86,7 +87,10 @@ class Known:
 
 
 class Ledger:
-    """The ledger of a run that is being delivered: what it says is known, and it is written on."""
+    """The ledger of a run that is being delivered: what it says is known, and it is written on.
+
+    What is stored is written with the next `flush`, or with anything else, which is written at once.
+    """
 
     def __init__(self, path: Path) -> None:
         # somebody was here before
@@ -94,6 +98,8 @@ class Ledger:
         self._known = Known.read(path)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o644)
+        self._lines: list[bytes] = []
+        self._writing = Lock()
         # a torn line ends here, so that the next one is not glued to it
         self._append(b"\n")
 
@@ -114,7 +120,7 @@ class Ledger:
 
     def note_stored(self, path: str, stored: Stored) -> None:
         """Note that an object is there, verified."""
-        self._write("stored", path=path, **stored._asdict())
+        self._add({"kind": "stored", "path": path, **stored._asdict()})
         self._known.take_stored(path, stored)
 
     def note_deleted(self, path: str) -> None:
@@ -139,22 +145,33 @@ class Ledger:
         """Say whether this object is there with this content."""
         return self.stored.get(path) == (size_bytes, sha256)
 
+    def flush(self) -> None:
+        """Write what is noted and not written yet."""
+        with self._writing:
+            lines, self._lines = self._lines, []
+            if lines:
+                self._append(b"".join(lines))
+
     def close(self) -> None:
-        """Close the file."""
+        """Write what is left, and close the file."""
+        self.flush()
         os.close(self._descriptor)
 
     def _note(self, kind: str, **fields: object) -> None:
-        self._write(kind, **fields)
-        self._known.take({"kind": kind, **fields})
+        event = {"kind": kind, **fields}
+        self._add(event)
+        self.flush()
+        self._known.take(event)
 
-    def _write(self, kind: str, **fields: object) -> None:
-        self._append(json.dumps({"kind": kind, **fields}).encode() + b"\n")
+    def _add(self, event: Mapping[str, Any]) -> None:
+        line = json.dumps(event).encode() + b"\n"
+        with self._writing:
+            self._lines.append(line)
 
-    def _append(self, line: bytes) -> None:
-        # One write each, at the end of the file: threads tear no line of each other's.
+    def _append(self, lines: bytes) -> None:
         # Where the disk is full, the delivery goes on: what is not noted is done again by the next one.
         with suppress(OSError):
-            if os.write(self._descriptor, line) < len(line):
+            if os.write(self._descriptor, lines) < len(lines):
                 os.write(self._descriptor, b"\n")
 
 

@@ -5,13 +5,12 @@ import os
 import threading
 from typing import NamedTuple
 
-from hyperplane.delivery.evidence import pieces
 from hyperplane.delivery.inspection import Inspection
 from hyperplane.delivery.ledger import Ledger, Stored
 from hyperplane.delivery.places import LARGE_BYTES, Destination, Source
 from hyperplane.errors import ObjectChangedError, OutputError
 from hyperplane.sealing.content import digest_of
-from hyperplane.sealing.tree import Tree, reported
+from hyperplane.sealing.tree import Tree
 from hyperplane.transfer.workers import Budget, Turns
 
 MEMORY_BYTES = 64 << 20
@@ -61,8 +60,8 @@ class Sender:
             return None
 
     def _read(self, item: Item, size_bytes: int) -> bytes:
-        with self._turns.take(), item.tree.file(item.name) as descriptor, reported(item.name, "read"):
-            return b"".join(pieces(Source(descriptor, size_bytes, ""), size_bytes))
+        with self._turns.take():
+            return item.tree.read(item.name, size_bytes)
 
     def _send_data(self, item: Item, data: bytes) -> Stored | None:
         found = Stored(len(data), hashlib.sha256(data).hexdigest())

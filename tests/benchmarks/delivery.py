@@ -63,7 +63,7 @@ def measured(words, **options):
 
 
 def small(args):
-    """Deliver many outputs of 1 KiB, against `hyperplane s3 upload` of the same folder.
+    """Deliver many outputs of 1 KiB, against `hyperplane s3 upload` of the same folder to a place as deep.
 
     They are sealed while the store is down, so that all of them are left to `hyperplane deliver`.
     """
@@ -71,12 +71,13 @@ def small(args):
         folder, variables = Path(name), told(server)
         (folder / "fill.py").write_text(FILL)
         ours, peers = [], []
-        for number in range(3):
+        for number in range(5):
             run = waiting_run(folder, server, args.files)
             seconds, peak = measured([*COMMAND, "deliver"], cwd=folder, env=variables)
             ours.append(round(seconds, 2))
             assert record.read(run).delivery == "delivered"
-            upload = [*COMMAND, "s3", "upload", str(run.outputs), f"s3://{server.bucket}/peer-{number}/"]
+            there = f"s3://{server.bucket}/runs/job/peer-{number}/outputs/"
+            upload = [*COMMAND, "s3", "upload", str(run.outputs), there]
             peers.append(round(measured(upload, cwd=folder, env=variables)[0], 2))
             costs = f"{ours[-1]} s against {peers[-1]} s, {peak:.0f} MiB"
             print(f"{args.files} outputs of 1 KiB: {costs}", flush=True)

@@ -49,6 +49,22 @@ def test_a_ledger_knows_what_it_was_told(path):
     assert ("file:///there/", "/outputs") == begun_of(path)
 
 
+def test_what_is_stored_is_written_together(path):
+    """The lines of many small files are one write; whatever else is noted takes them along, in order."""
+    ledger = Ledger(path)
+    ledger.note_stored("a", SOME)
+    ledger.note_stored("b", SOME)
+    assert {} == Known.read(path).stored
+    ledger.flush()
+    assert {"a": SOME, "b": SOME} == Known.read(path).stored
+    ledger.note_stored("a", Stored(2, "2" * 64))
+    ledger.note_deleted("b")
+    assert {"a": Stored(2, "2" * 64)} == Known.read(path).stored
+    ledger.note_stored("c", SOME)
+    ledger.close()
+    assert {"a", "c"} == Known.read(path).stored.keys()
+
+
 @pytest.mark.parametrize(
     "torn", [b'{"kind": "stored", "path": "a"', b"\xff\xfe\n", b"[1]\n", b'{"kind": 1}\n']
 )
@@ -90,6 +106,7 @@ def test_a_full_disk_does_not_end_a_delivery(path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", full)
         ledger.note_stored("a", SOME)
+        ledger.flush()
     assert ledger.is_stored("a", *SOME)
     ledger.close()
     assert {} == Known.read(path).stored
@@ -102,6 +119,7 @@ def test_a_short_write_is_ended_with_a_line_feed(path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", lambda fd, data: write(fd, data[:5]))
         ledger.note_stored("a", SOME)
+        ledger.flush()
     ledger.note_stored("b", SOME)
     ledger.close()
     assert {"b": SOME} == Known.read(path).stored
