@@ -97,35 +97,27 @@ class Tree:
 
         Raises `OutputError` for anything that is no regular file.
         """
-        descriptor = self._open_regular(name, flags)
+        parent = self._opened(folder_of(name), make=bool(flags & os.O_CREAT))
         try:
+            descriptor = _open_file(name, parent, flags)
+        finally:
+            os.close(parent)
+        try:
+            entry = Entry(name, os.fstat(descriptor))
+            if not entry.is_file:
+                raise not_a_file(entry)
             yield descriptor
         finally:
             os.close(descriptor)
 
     def read(self, name: str, size_bytes: int) -> bytes:
         """Return what a regular file holds, at most so many bytes of it. Raises `OutputError` likewise."""
-        descriptor = self._open_regular(name, os.O_RDONLY)
-        try:
-            with reported(name, "read"):
-                data = os.pread(descriptor, size_bytes, 0)
-                while more := os.pread(descriptor, size_bytes - len(data), len(data)):
-                    data += more
-                return data
-        finally:
-            os.close(descriptor)
-
-    def _open_regular(self, name: str, flags: int) -> int:
-        parent = self._opened(folder_of(name), make=bool(flags & os.O_CREAT))
-        try:
-            descriptor = _open_file(name, parent, flags)
-        finally:
-            os.close(parent)
-        entry = Entry(name, os.fstat(descriptor))
-        if not entry.is_file:
-            os.close(descriptor)
-            raise not_a_file(entry)
-        return descriptor
+        pieces, position = [], 0
+        with self.file(name) as descriptor, reported(name, "read"):
+            while position < size_bytes and (piece := os.pread(descriptor, size_bytes - position, position)):
+                pieces.append(piece)
+                position += len(piece)
+        return b"".join(pieces)
 
     def find(self, name: str) -> Entry | None:
         """Return what goes by a name, or None. Raises `OutputError` where a link or a file is above it."""

@@ -234,3 +234,12 @@ def test_a_folder_that_vanishes_while_it_is_walked_is_passed_over(tmp_path):
     (tmp_path / "out" / "a").rmdir()
 
     assert ("a", []) == (found.name, list(walk))
+
+
+def test_a_file_is_read_whole_however_little_comes_at_once(tmp_path, monkeypatch):
+    """The system may give less than what was asked for; where the file ends early, that is all."""
+    (tmp_path / "a.txt").write_bytes(b"0123456789")
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, at: pread(file, min(size, 3), at))
+    tree = Tree(tmp_path)
+    assert (b"0123456789", b"01234", b"0123456789") == tuple(tree.read("a.txt", n) for n in (10, 5, 99))
