@@ -63,8 +63,9 @@ def measured(words, **options):
 
 
 def small(args):
-    """Deliver many outputs of 1 KiB, against `hyperplane s3 upload` of the same folder to a place as deep.
+    """Deliver many outputs of 1 KiB, against `hyperplane s3 upload` of the same folder.
 
+    That goes to a place as deep, or to the top of the bucket, where the server makes fewer folders.
     They are sealed while the store is down, so that all of them are left to `hyperplane deliver`.
     """
     with s3_server() as server, tempfile.TemporaryDirectory() as name:
@@ -76,7 +77,8 @@ def small(args):
             seconds, peak = measured([*COMMAND, "deliver"], cwd=folder, env=variables)
             ours.append(round(seconds, 2))
             assert record.read(run).delivery == "delivered"
-            there = f"s3://{server.bucket}/runs/job/peer-{number}/outputs/"
+            place = f"peer-{number}" if args.to_top else f"runs/job/peer-{number}/outputs"
+            there = f"s3://{server.bucket}/{place}/"
             upload = [*COMMAND, "s3", "upload", str(run.outputs), there]
             peers.append(round(measured(upload, cwd=folder, env=variables)[0], 2))
             costs = f"{ours[-1]} s against {peers[-1]} s, {peak:.0f} MiB"
@@ -281,6 +283,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="*", choices=KINDS)
     parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--to-top", action="store_true", help="upload to the top of the bucket")
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--grace-s", type=float, default=30.0)
